@@ -1,0 +1,59 @@
+/**
+ * What an engine is told about a request beside its body.
+ *
+ * @module
+ */
+
+/**
+ * Why a request was given up.
+ *
+ * - `stop`: the frontend wants no more tokens.
+ * - `kill`: the frontend drops the request; also how a client that left and a stop string arrive.
+ * - `disconnect`: the frontend's connection broke.
+ * - `deadline`: the worker's time is up.
+ * - `drain`: the worker is shutting down.
+ */
+export type AbortReason = "stop" | "kill" | "disconnect" | "deadline" | "drain";
+
+/** The `reason` of an aborted `ctx.signal`. */
+export class RequestAborted extends Error {
+  /** Why. */
+  readonly reason: AbortReason;
+
+  /** Makes a reason. */
+  constructor(reason: AbortReason) {
+    super(`Request aborted: ${reason}`);
+    this.name = "RequestAborted";
+    this.reason = reason;
+  }
+}
+
+/** Time for engines. On a simulated platform it is virtual, so an engine that waits by it can be tested in no time. */
+export interface EngineClock {
+  /** Monotonic time. @unit milliseconds, fractional */
+  now(): number;
+  /**
+   * Resolves at an absolute time of {@linkcode now}, at once if that has passed; also when `signal` aborts, never
+   * rejecting. Aim at `start + n * interval` rather than sleeping n times, so that lateness does not add up.
+   */
+  sleepUntil(time: number, signal?: AbortSignal): Promise<void>;
+  /** Resolves in the next turn of the event loop, so that other streams and cancellation get their chance. */
+  nextTurn(): Promise<void>;
+}
+
+/** One request's surroundings. */
+export interface GenerateContext {
+  /** The request id; do not assume a UUID. */
+  readonly id: string;
+  /**
+   * Aborts when the answer is no longer wanted; its `reason` is a {@linkcode RequestAborted}. It works from before the
+   * first chunk. End the stream with `chunk.cancelled()` then; code in `finally` runs on every way out.
+   */
+  readonly signal: AbortSignal;
+  /** `x-dynamo-meta-*` headers of the HTTP request. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Headers to send along to other services, so that traces join up: `traceparent`, `request-id`, `x-request-id`. */
+  readonly traceHeaders: Readonly<Record<string, string>>;
+  /** Time, for engines that wait. */
+  readonly clock: EngineClock;
+}

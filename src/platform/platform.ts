@@ -1,0 +1,163 @@
+/**
+ * The seam between Stator and the world: time, chance, sockets, files, HTTP and the process.
+ *
+ * Everything above takes a {@linkcode Platform}; only its implementations touch `node:`, `Deno.*` or `Bun.*`. A worker
+ * can therefore run whole on a simulated platform.
+ *
+ * @module
+ */
+
+/** Time as the worker sees it. */
+export interface Clock {
+  /** Monotonic time; only differences mean something. @unit milliseconds, fractional */
+  now(): number;
+  /** Wall-clock time since the Unix epoch. @unit milliseconds, fractional */
+  wallTime(): number;
+  /** Calls `fire` once after `delayMs`; disposing the timer first cancels it. */
+  timer(delayMs: number, fire: () => void): Disposable;
+  /** Calls `run` once when everything that is ready in this turn of the event loop has run. Calls keep their order. */
+  endOfTurn(run: () => void): void;
+}
+
+/** Source of unpredictable (or, in a simulation, seeded) numbers. */
+export interface Random {
+  /** A uniform number in [0, 1). */
+  number(): number;
+  /** A uniform unsigned 64-bit integer. */
+  u64(): bigint;
+  /** A random UUID, version 4. */
+  uuid(): string;
+}
+
+/** What a connection tells its owner. `closed` is called exactly once and is the last call. */
+export interface ConnHandlers {
+  /** Bytes arrived. The view is only valid during the call unless copied. */
+  data(bytes: Uint8Array): void;
+  /** The peer will send nothing more; our side stays open for writing. */
+  end?(): void;
+  /** The write buffer is empty again after {@linkcode Conn.write} returned `false`. */
+  drain?(): void;
+  /** The connection is gone; `error` is set when it did not end in order. */
+  closed(error?: Error): void;
+}
+
+/** One TCP connection. Every method may be called after it closed; it then does nothing. */
+export interface Conn {
+  /** The peer's address, for log lines. */
+  readonly remote: string;
+  /** Bytes accepted by {@linkcode write} that the system has not taken yet. */
+  readonly pendingBytes: number;
+  /** Queues bytes, which the caller must not touch again; `false` asks to wait for `drain`. */
+  write(bytes: Uint8Array): boolean;
+  /** Sends what is queued, then ends our half; reading goes on. */
+  end(): void;
+  /** Drops the connection now, without sending what is queued. */
+  destroy(): void;
+  /** Stops or resumes reading. */
+  setReading(reading: boolean): void;
+}
+
+/** A host and port to bind or dial. IPv6 hosts carry no brackets. */
+export interface SocketAddress {
+  /** IP address (or, for {@linkcode Net.dial}, also a name). */
+  readonly host: string;
+  /** TCP port. */
+  readonly port: number;
+}
+
+/** A listening socket. Disposing it closes the listener, not its connections. */
+export interface Listener extends AsyncDisposable {
+  /** The address it really listens on. */
+  readonly address: SocketAddress;
+}
+
+/** One address of an interface that is up. */
+export interface InterfaceAddress {
+  /** Interface name, such as `eth0`. */
+  readonly name: string;
+  /** The address, without brackets or zone. */
+  readonly address: string;
+  /** Address family. */
+  readonly family: "IPv4" | "IPv6";
+  /** Whether it is a loopback address. */
+  readonly internal: boolean;
+}
+
+/** TCP. Every socket has TCP_NODELAY and keep-alive on and stays half-open when the peer ends its side. */
+export interface Net {
+  /** Listens; `accept` is called for each connection and returns its handlers. */
+  listen(address: SocketAddress, accept: (conn: Conn) => ConnHandlers): Promise<Listener>;
+  /**
+   * Dials; the promise rejects if the connection fails, or if `signal` aborts first. No handler is called before it
+   * resolves.
+   */
+  dial(address: SocketAddress, handlers: ConnHandlers, signal?: AbortSignal): Promise<Conn>;
+  /** The addresses of all interfaces that are up. */
+  interfaces(): readonly InterfaceAddress[];
+}
+
+/** What {@linkcode Files.stat} tells. */
+export interface FileInfo {
+  /** Last modification. @unit milliseconds since the Unix epoch */
+  readonly modifiedAt: number;
+  /** Length. @unit bytes */
+  readonly size: number;
+  /** Whether it is a directory; otherwise it is treated as a regular file. */
+  readonly isDirectory: boolean;
+}
+
+/** The file system. Failures are `Error`s with a `code` such as `ENOENT` or `EEXIST`. */
+export interface Files {
+  /** Reads a whole file. */
+  read(path: string): Promise<Uint8Array>;
+  /** Creates or replaces a file. */
+  write(path: string, bytes: Uint8Array): Promise<void>;
+  /** Makes a second name for a file; fails with `EEXIST` if that name is taken. */
+  link(from: string, to: string): Promise<void>;
+  /** Renames, replacing what is there. */
+  rename(from: string, to: string): Promise<void>;
+  /** Removes a file. */
+  remove(path: string): Promise<void>;
+  /** Makes a directory and its parents; an existing one is fine. */
+  makeDirectory(path: string): Promise<void>;
+  /** Names in a directory, unordered. */
+  list(path: string): Promise<string[]>;
+  /** Facts about a file, following links. */
+  stat(path: string): Promise<FileInfo>;
+  /** Sets the modification time to now. */
+  touch(path: string): Promise<void>;
+  /** The directory for temporary files. */
+  readonly temporaryDirectory: string;
+  /** The current working directory. */
+  readonly workingDirectory: string;
+}
+
+/** A running HTTP server. Disposing it stops it and closes its connections. */
+export interface HttpServer extends AsyncDisposable {
+  /** The address it really listens on. */
+  readonly address: SocketAddress;
+}
+
+/** HTTP serving with the web's own types. `request.signal` aborts when the client leaves. */
+export interface Http {
+  /** Serves requests until disposed. */
+  serve(address: SocketAddress, handler: (request: Request) => Response | Promise<Response>): Promise<HttpServer>;
+}
+
+/** Everything Stator needs from outside. */
+export interface Platform {
+  /** Time and timers. */
+  readonly clock: Clock;
+  /** Random numbers. */
+  readonly random: Random;
+  /** TCP. */
+  readonly net: Net;
+  /** The file system. */
+  readonly files: Files;
+  /** HTTP serving. */
+  readonly http: Http;
+  /** Environment variables, read once. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Runtime name and version, such as `deno 2.9.6`. */
+  readonly runtime: string;
+}
