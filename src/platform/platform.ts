@@ -144,6 +144,24 @@ export interface Http {
   serve(address: SocketAddress, handler: (request: Request) => Response | Promise<Response>): Promise<HttpServer>;
 }
 
+/** The process the worker lives in. */
+export interface Process {
+  /** Command-line arguments, without the program. */
+  readonly args: readonly string[];
+  /** Environment variables, read once. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Calls `run` for each signal until disposed; the signal then no longer ends the process by itself. */
+  onSignal(signal: "SIGINT" | "SIGTERM", run: () => void): Disposable;
+  /** Calls `run` for each error that nobody caught, until disposed; it then no longer ends the process by itself. */
+  onFault(run: (error: unknown) => void): Disposable;
+  /** Ends the process now. */
+  exit(code: number): void;
+  /** Writes a line to standard output. */
+  print(line: string): void;
+  /** Writes a line to standard error. */
+  printError(line: string): void;
+}
+
 /** Everything Stator needs from outside. */
 export interface Platform {
   /** Time and timers. */
@@ -156,8 +174,8 @@ export interface Platform {
   readonly files: Files;
   /** HTTP serving. */
   readonly http: Http;
-  /** Environment variables, read once. */
-  readonly env: Readonly<Record<string, string | undefined>>;
+  /** The process. */
+  readonly process: Process;
   /** Runtime name and version, such as `deno 2.9.6`. */
   readonly runtime: string;
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { assertModelCard } from "./card_check.ts";
 import { stringifyJson } from "./payload.ts";
 
 /** The four kinds of record. @source dynamo-runtime 1.6.1, discovery: bucket names */
@@ -27,7 +28,7 @@ export interface EndpointName {
 }
 
 /** How a frontend reaches an instance; exactly one key on the wire. */
-export type InstanceTransport = { readonly tcp: string };
+export type InstanceTransport = { readonly tcp: string } | { readonly nats_tcp: string };
 
 /** Payload encoding of a request, announced by the worker and stated by each request. */
 export type PayloadCodec = "json" | "msgpack";
@@ -52,6 +53,15 @@ export interface ModelRecord extends EndpointName {
   readonly card_json: Readonly<Record<string, unknown>>;
   /** Slug of a LoRA adapter; absent for a base model. */
   readonly model_suffix?: string;
+}
+
+/**
+ * A model name as it stands in URLs and keys.
+ *
+ * @source dynamo-llm 1.6.1, `Slug`: lower case, other characters become `_`, leading `_` are removed
+ */
+export function slug(name: string): string {
+  return name.toLowerCase().replace(/[^a-z0-9_-]/gu, "_").replace(/^_+/, "");
 }
 
 /** An instance id as it stands in keys and paths: hexadecimal, lower case, not padded. */
@@ -104,4 +114,141 @@ export function encodeInstance(record: InstanceRecord): string {
 export function encodeModel(record: ModelRecord): string {
   const { namespace, component, endpoint, instance_id, card_json, model_suffix } = record;
   return stringifyJson({ type: "Model", namespace, component, endpoint, instance_id, card_json, model_suffix });
+}
+
+/**
+ * Reads an endpoint record; unknown fields are dropped.
+ *
+ * @throws {SyntaxError} If a frontend would refuse it too: no JSON, another type, a missing field, an id that is no
+ * unsigned 64-bit integer, an unknown transport, device type or codec.
+ * @source dynamo-runtime 1.6.1, discovery: `DiscoveryInstance`
+ */
+export function decodeInstance(text: string): InstanceRecord {
+  const raw = parseRecord(text, "Endpoint");
+  const { device_type, request_plane_codec } = raw;
+  return {
+    ...endpointName(raw),
+    instance_id: instanceId(raw),
+    transport: transport(raw.transport),
+    ...(device_type === undefined || device_type === null
+      ? {}
+      : { device_type: oneOf(device_type, ["cpu", "cuda"], "device_type") }),
+    ...(request_plane_codec === undefined || request_plane_codec === null
+      ? {}
+      : { request_plane_codec: oneOf(request_plane_codec, ["json", "msgpack"], "request_plane_codec") }),
+  };
+}
+
+/**
+ * Reads a model record. The card keeps all its fields, also unknown ones; its integers above 2^53 are `bigint`.
+ *
+ * @throws {SyntaxError} If a frontend would refuse the record or its card too.
+ * @source dynamo-runtime 1.6.1, discovery: `DiscoveryInstance`; dynamo-llm 1.6.1, `ModelDeploymentCard`
+ */
+export function decodeModel(text: string): ModelRecord {
+  const raw = parseRecord(text, "Model");
+  const card_json = object(raw.card_json, "card_json");
+  assertModelCard(card_json);
+  const suffix = raw.model_suffix ?? null;
+  if (suffix !== null && typeof suffix !== "string") throw unreadable("`model_suffix` is not a string");
+  if ((suffix === null) !== ((card_json.lora ?? null) === null)) {
+    throw unreadable("LoRA discovery identity and card metadata disagree");
+  }
+  return {
+    ...endpointName(raw),
+    instance_id: instanceId(raw),
+    card_json,
+    ...(suffix === null ? {} : { model_suffix: suffix }),
+  };
+}
+
+// JSON.rawJSON and the reviver's third argument exist on Deno and Bun; TypeScript's library does not know them yet.
+const json = JSON as unknown as {
+  rawJSON(text: string): object;
+  isRawJSON(value: unknown): boolean;
+  parse(text: string, reviver: (key: string, value: unknown, context: { source?: string }) => unknown): unknown;
+};
+
+const INTEGER = /^-?\d+$/;
+
+/** Parses a record without losing a digit. Records are few and small, so that a reviver is not too dear here. */
+function parseRecord(text: string, type: "Endpoint" | "Model"): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = json.parse(text, (key, item, { source }) => {
+      if (typeof item !== "number" || source === undefined) return item;
+      if (INTEGER.test(source)) return key === "instance_id" || !Number.isSafeInteger(item) ? BigInt(source) : item;
+      return String(item) === source ? item : json.rawJSON(source);
+    });
+  } catch (cause) {
+    throw new SyntaxError("Cannot read discovery record: not JSON", { cause });
+  }
+  const raw = object(value, "record");
+  if (raw.type === undefined) throw unreadable("missing field `type`");
+  if (raw.type !== type) throw unreadable(`type ${JSON.stringify(raw.type)} is not \`${type}\``);
+  const plain = plainNumbers(raw) as Record<string, unknown>;
+  const card = raw.card_json;
+  if (typeof card === "object" && card !== null && "router_config" in card) {
+    // The model sum covers this object's text, where `1.0` is not `1`.
+    (plain.card_json as Record<string, unknown>).router_config = card.router_config;
+  }
+  return plain;
+}
+
+/** Turns numbers that were kept as text, such as `1.0`, into numbers. */
+function plainNumbers(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (json.isRawJSON(value)) return Number((value as { rawJSON: string }).rawJSON);
+  if (Array.isArray(value)) return value.map(plainNumbers);
+  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, plainNumbers(item)]));
+}
+
+function endpointName(raw: Record<string, unknown>): EndpointName {
+  return {
+    namespace: text(raw.namespace, "namespace"),
+    component: text(raw.component, "component"),
+    endpoint: text(raw.endpoint, "endpoint"),
+  };
+}
+
+function instanceId(raw: Record<string, unknown>): bigint {
+  const id = raw.instance_id;
+  if (id === undefined) throw unreadable("missing field `instance_id`");
+  if (typeof id !== "bigint" || id < 0n || id > 0xffff_ffff_ffff_ffffn) {
+    throw unreadable("`instance_id` is not an unsigned 64-bit integer");
+  }
+  return id;
+}
+
+function transport(value: unknown): InstanceTransport {
+  const entries = Object.entries(object(value, "transport"));
+  const [kind, address] = entries[0] ?? [];
+  if (entries.length !== 1 || (kind !== "tcp" && kind !== "nats_tcp")) {
+    throw unreadable("`transport` is neither `nats_tcp` nor `tcp`");
+  }
+  return kind === "tcp" ? { tcp: text(address, "transport.tcp") } : { nats_tcp: text(address, "transport.nats_tcp") };
+}
+
+function oneOf<T extends string>(value: unknown, choices: readonly T[], name: string): T {
+  const choice = choices.find((item) => item === value);
+  if (choice === undefined) throw unreadable(`\`${name}\` is not one of ${choices.join(", ")}`);
+  return choice;
+}
+
+function text(value: unknown, name: string): string {
+  if (value === undefined) throw unreadable(`missing field \`${name}\``);
+  if (typeof value !== "string") throw unreadable(`\`${name}\` is not a string`);
+  return value;
+}
+
+function object(value: unknown, name: string): Record<string, unknown> {
+  if (value === undefined) throw unreadable(`missing field \`${name}\``);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw unreadable(`\`${name}\` is not an object`);
+  }
+  return value as Record<string, unknown>;
+}
+
+function unreadable(what: string): SyntaxError {
+  return new SyntaxError(`Cannot read discovery record: ${what}`);
 }

@@ -1,0 +1,121 @@
+/**
+ * The sample engine: counts token ids upwards at a fixed pace. Copy it to begin an engine of your own.
+ *
+ * @source dynamo 1.6.1, `dynamo/common/backend/sample_engine.py`: the same tokens, flags and hand-over
+ * @module
+ */
+import {
+  chunk,
+  defineEngine,
+  DynamoError,
+  type Engine,
+  type EngineModule,
+  type GenerateChunk,
+  type GenerateRequest,
+  type TopLogprob,
+  usage,
+} from "@stator/worker";
+
+/** Settings of the sample engine. */
+export interface SampleEngineOptions {
+  /** Name or folder of the model. @default "stator-sample" */
+  readonly modelName?: string;
+  /** Tokens of an answer when the request sets no limit. @default 16 */
+  readonly maxTokens?: number;
+  /** Time per token; 0 yields one token a turn of the event loop. @unit seconds @default 0.01 */
+  readonly delay?: number;
+  /** The worker's part in serving. @default "agg" */
+  readonly disaggregationMode?: string;
+}
+
+const VOCABULARY = 32_000;
+const MAX_TOP_LOGPROBS = 20;
+
+/** Makes a sample engine. */
+export function sampleEngine(options: SampleEngineOptions = {}): Engine {
+  const { modelName = "stator-sample", maxTokens = 16, delay = 0.01, disaggregationMode = "agg" } = options;
+  const handle = () => crypto.randomUUID().replaceAll("-", "");
+
+  return defineEngine({
+    start: () =>
+      Promise.resolve({
+        model: modelName,
+        contextLength: 2048,
+        kvCacheBlockSize: 16,
+        totalKvBlocks: 1000,
+        maxNumSeqs: 64,
+        maxNumBatchedTokens: 2048,
+      }),
+
+    async *generate(request, ctx): AsyncGenerator<GenerateChunk> {
+      const prompt = request.token_ids.length;
+      if (disaggregationMode === "encode") {
+        const media = request.mm_processor_kwargs as Record<string, unknown> | undefined;
+        return yield {
+          ...chunk.stop(usage(prompt, 0)),
+          encoder_result: { handle: `sample-encoder:${handle()}`, ...media },
+        };
+      }
+      if (disaggregationMode === "decode" && request.prefill_result === undefined && request._HEALTH_CHECK !== true) {
+        throw new DynamoError("InvalidArgument", "a decode worker needs prefill_result");
+      }
+      const isPrefill = disaggregationMode === "prefill";
+      const count = isPrefill ? 1 : request.stop_conditions.max_tokens ?? maxTokens;
+      if (count === 0) return yield chunk.length(usage(prompt, 0));
+      const startedAt = ctx.clock.now();
+      for (let i = 0; i < count; i++) {
+        // Aiming at absolute times keeps lateness from adding up.
+        if (delay > 0) await ctx.clock.sleepUntil(startedAt + 1000 * delay * (i + 1), ctx.signal);
+        else if (i > 0) await ctx.clock.nextTurn();
+        if (ctx.signal.aborted) return yield chunk.cancelled(usage(prompt, i));
+        const id = (i + 1) % VOCABULARY;
+        const isLast = i + 1 === count;
+        const piece = withLogprobs(isLast ? chunk.length(usage(prompt, count), [id]) : chunk.tokens([id]), request);
+        if (!isPrefill) yield piece;
+        else yield { ...piece, disaggregated_params: { sample_handle: handle(), completed_tokens: [id] } };
+      }
+    },
+
+    cleanup() {},
+  });
+}
+
+/** Made-up log-probabilities, the same for the same token. */
+function withLogprobs(piece: GenerateChunk, request: GenerateRequest): GenerateChunk {
+  const wanted = request.output_options.logprobs;
+  const id = piece.token_ids[0];
+  if (wanted === null || id === undefined) return piece;
+  const own = -0.1 * (id % 10);
+  const top = Array.from({ length: Math.min(wanted, MAX_TOP_LOGPROBS) + 1 }, (_, r): TopLogprob => {
+    const token_id = (id + r) % VOCABULARY;
+    return { rank: r + 1, token_id, token: `token_id:${token_id}`, logprob: own - 0.1 * r };
+  });
+  return { ...piece, log_probs: [own], ...(wanted > 0 ? { top_logprobs: [top] } : {}) };
+}
+
+/** The sample engine with its command-line options. */
+export const module: EngineModule = {
+  options: [
+    {
+      key: "maxTokens",
+      flag: "max-tokens",
+      type: "integer",
+      default: 16,
+      min: 0,
+      group: "Sample engine",
+      help: "tokens of an answer when the request sets no limit",
+    },
+    {
+      key: "delay",
+      flag: "delay",
+      type: "number",
+      default: 0.01,
+      min: 0,
+      unit: "seconds",
+      group: "Sample engine",
+      help: "time per token; 0 does not sleep",
+    },
+  ],
+  defaults: { component: "sample", modelName: undefined },
+  create: (values) => sampleEngine(values as SampleEngineOptions),
+};

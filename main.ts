@@ -1,0 +1,13 @@
+/**
+ * The command `stator`: engines and subcommands by name. The imports are literal, since compilers embed only those.
+ *
+ * @module
+ */
+import { run } from "./src/commands/run.ts";
+
+await run({
+  engines: {
+    sample: async () => (await import("./engines/sample.ts")).module,
+  },
+  commands: {},
+});

@@ -1,0 +1,53 @@
+/**
+ * Write an LLM worker for NVIDIA Dynamo in TypeScript.
+ *
+ * @example A whole worker
+ * ```ts no-run
+ * import { chunk, defineEngine, serve } from "@stator/worker";
+ *
+ * await serve(defineEngine({
+ *   start: () => Promise.resolve({ model: "echo", contextLength: 4096 }),
+ *   async *generate(request, ctx) {
+ *     for (const id of request.token_ids) {
+ *       if (ctx.signal.aborted) return yield chunk.cancelled();
+ *       yield chunk.tokens([id]);
+ *     }
+ *     yield chunk.stop();
+ *   },
+ *   cleanup() {},
+ * }));
+ * ```
+ *
+ * @module
+ */
+export { createWorker, parseWorkerArgs, serve, type ServeOptions, type Worker, type WorkerArgs } from "./src/serve.ts";
+export { defineEngine, type Engine, type EngineConfig, type EngineModule } from "./src/engine/engine.ts";
+export { type AbortReason, type EngineClock, type GenerateContext, RequestAborted } from "./src/engine/context.ts";
+export type { OptionRow, OptionValues } from "./src/engine/option.ts";
+export {
+  DynamoError,
+  type DynamoErrorOptions,
+  type ErrorKind,
+  type PublicMessage,
+  type WireError,
+} from "./src/protocol/error.ts";
+export {
+  chunk,
+  type ChunkBuilders,
+  type CompletionUsage,
+  type FinishReason,
+  type GenerateChunk,
+  type TopLogprob,
+  usage,
+} from "./src/protocol/output.ts";
+export type {
+  GenerateRequest,
+  OutputOptions,
+  RoutingHints,
+  SamplingOptions,
+  StopConditions,
+} from "./src/protocol/request.ts";
+export type { EndpointName } from "./src/protocol/record.ts";
+export { UsageError } from "./src/worker/command_line.ts";
+export type { WorkerOptions } from "./src/worker/options.ts";
+export type { WorkerInfo, WorkerOutcome } from "./src/worker/worker.ts";

@@ -1,0 +1,60 @@
+/**
+ * One request while it is in the worker: what the engine sees of it, and the one place where it is ended from outside.
+ *
+ * @module
+ */
+import { type AbortReason, type EngineClock, type GenerateContext, RequestAborted } from "../engine/context.ts";
+import type { RequestHead } from "../protocol/control.ts";
+import type { DynamoError } from "../protocol/error.ts";
+import type { Admitted } from "./admission.ts";
+import { pickTraceHeaders } from "./decode.ts";
+
+/** How a request ended from outside: given up by the frontend, or failed by the worker. */
+export type Ending =
+  | { readonly kind: "aborted"; readonly reason: AbortReason }
+  | { readonly kind: "failed"; readonly error: DynamoError };
+
+/** A request from its acknowledgement to the end of its generator. */
+export class ActiveRequest implements Admitted, GenerateContext {
+  readonly id: string;
+  readonly signal: AbortSignal;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly traceHeaders: Readonly<Record<string, string>>;
+  readonly clock: EngineClock;
+  /** Resolves once, if the request is ended from outside. */
+  readonly ended: Promise<Ending>;
+  readonly #controller = new AbortController();
+  #settle!: (ending: Ending) => void;
+  #ending: Ending | null = null;
+
+  constructor(head: RequestHead, headers: Readonly<Record<string, string>>, clock: EngineClock) {
+    this.id = head.id;
+    this.metadata = head.metadata;
+    this.traceHeaders = pickTraceHeaders(headers);
+    this.clock = clock;
+    this.signal = this.#controller.signal;
+    this.ended = new Promise((resolve) => this.#settle = resolve);
+  }
+
+  /** How it was ended from outside, if it was. */
+  get ending(): Ending | null {
+    return this.#ending;
+  }
+
+  /** The frontend does not want the answer, or cannot get it. */
+  abort(reason: AbortReason): void {
+    this.#end({ kind: "aborted", reason }, reason);
+  }
+
+  /** The worker gives the request up; the frontend is told the error. */
+  fail(error: DynamoError): void {
+    this.#end({ kind: "failed", error }, "deadline");
+  }
+
+  #end(ending: Ending, reason: AbortReason): void {
+    if (this.#ending !== null) return;
+    this.#ending = ending;
+    this.#controller.abort(new RequestAborted(reason));
+    this.#settle(ending);
+  }
+}

@@ -1,0 +1,34 @@
+/**
+ * Time for engines, over the platform's clock.
+ *
+ * @module
+ */
+import type { EngineClock } from "../engine/context.ts";
+import type { Clock } from "../platform/platform.ts";
+
+/** Makes the clock that all requests of a worker share. */
+export function createEngineClock(clock: Clock): EngineClock {
+  // All that wait for the next turn share one promise, so a turn costs the same with one stream as with a thousand.
+  let turn: Promise<void> | null = null;
+  const nextTurn = (): Promise<void> =>
+    turn ??= new Promise((resolve) =>
+      clock.endOfTurn(() => {
+        turn = null;
+        resolve();
+      })
+    );
+  const sleepUntil = (time: number, signal?: AbortSignal): Promise<void> => {
+    const delay = time - clock.now();
+    if (delay <= 0 || signal?.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      const wake = () => {
+        timer[Symbol.dispose]();
+        signal?.removeEventListener("abort", wake);
+        resolve();
+      };
+      const timer = clock.timer(delay, wake);
+      signal?.addEventListener("abort", wake);
+    });
+  };
+  return { now: () => clock.now(), sleepUntil, nextTurn };
+}

@@ -1,0 +1,184 @@
+/**
+ * One request's whole way, from its frame to its last.
+ *
+ * @module
+ */
+import type { AbortReason, EngineClock } from "../engine/context.ts";
+import type { Log } from "../observe/log.ts";
+import type { EndpointMetrics, Metrics } from "../observe/metrics.ts";
+import type { Clock } from "../platform/platform.ts";
+import { encodePrologueError, FINAL, PROLOGUE_OK, SENTINEL } from "../protocol/control.ts";
+import { DynamoError } from "../protocol/error.ts";
+import type { PayloadCodec } from "../protocol/record.ts";
+import type { Accept } from "../request_plane/request_plane.ts";
+import type { ResponsePlane, ResponseStream } from "../response_plane/response_plane.ts";
+import { ActiveRequest, type Ending } from "./active_request.ts";
+import type { Admission, Permit } from "./admission.ts";
+import { decodeBody, decodeEnvelope, type Envelope } from "./decode.ts";
+import { encodeItem, type Item } from "./encode.ts";
+import type { Run } from "./generate.ts";
+import type { PrologueHold } from "./prologue_hold.ts";
+
+/** What a request meets on its way. */
+export interface Parts {
+  /** Places. */
+  readonly admission: Admission;
+  /** The way back. */
+  readonly responses: ResponsePlane;
+  /** What answers the request. */
+  readonly run: Run;
+  /** Tells whoever works for the request that it is aborted; called at most once a request. */
+  readonly abort: (request: ActiveRequest) => void;
+  /** How long a prologue may wait. */
+  readonly hold: PrologueHold;
+  /** Time. */
+  readonly clock: Clock;
+  /** Time for engines. */
+  readonly engineClock: EngineClock;
+  /** Metrics of the worker. */
+  readonly workerMetrics: Metrics;
+  /** Metrics of the endpoint. */
+  readonly metrics: EndpointMetrics;
+  /** Log. */
+  readonly log: Log;
+}
+
+/** How long a generator may go on after its request was ended; then its place is given away. @unit milliseconds */
+const ABORT_GRACE_MS = 2000;
+const NS_PER_MS = 1e6;
+
+/** Makes the function that takes or refuses requests of an endpoint. */
+export function createAccept(parts: Parts): Accept {
+  const { admission, metrics, workerMetrics, clock, log } = parts;
+  return (raw) => {
+    if (admission.isClosed) return "Server unavailable: worker is shutting down";
+    let envelope: Envelope;
+    try {
+      envelope = decodeEnvelope(raw);
+    } catch (error) {
+      metrics.failed("invalid_message");
+      log.warn("Refusing a request that cannot be answered", { error });
+      return `Server unavailable: ${(error as Error).message}`;
+    }
+    const request = new ActiveRequest(envelope.head, envelope.headers, parts.engineClock);
+    const permit = admission.tryEnter(request);
+    if (permit === null) {
+      workerMetrics.rejected();
+      return "Server overloaded: worker at capacity";
+    }
+    const sentAt = Number(envelope.headers["x-frontend-send-ts-ns"]) / NS_PER_MS;
+    if (sentAt > 0) workerMetrics.transit(Math.max(0, clock.wallTime() - sentAt) / 1000);
+    metrics.received(raw.payload.length);
+    handle(envelope, request, permit, parts).catch((error) => log.error("Request handling failed", { error }));
+    return null;
+  };
+}
+
+async function handle(envelope: Envelope, request: ActiveRequest, permit: Permit, parts: Parts): Promise<void> {
+  const { clock, log, metrics, workerMetrics } = parts;
+  const { head } = envelope;
+  const arrivedAt = clock.now();
+  let sentBytes = 0;
+  using _permit = permit;
+  try {
+    await permit.entered;
+    workerMetrics.permitWait((clock.now() - arrivedAt) / 1000);
+    const out = await parts.responses.open(head.callHome, (reason: AbortReason) => request.abort(reason));
+    const items = parts.run(() => decodeBody(envelope.body, head.codec), request);
+    const ending = await Promise.race([respond(items, out, head.codec, arrivedAt, parts), request.ended]);
+    if (ending !== null) conclude(ending, request, out, head.codec, parts);
+    sentBytes = out.sentBytes + out.buffer.length;
+    await released(items, request, parts);
+  } catch (error) {
+    // The frontend cannot be reached, so it cannot be told either; it notices by itself.
+    metrics.failed("response_stream");
+    log.warn("Cannot answer a request", { request_id: request.id, address: head.callHome.address, error });
+  } finally {
+    metrics.finished((clock.now() - arrivedAt) / 1000, sentBytes);
+  }
+}
+
+/** Sends the prologue and every item; `null` once all is said. */
+async function respond(
+  items: AsyncGenerator<Item, void>,
+  out: ResponseStream,
+  codec: PayloadCodec,
+  arrivedAt: number,
+  { hold, clock, workerMetrics }: Parts,
+): Promise<Ending | null> {
+  const first = items.next();
+  const early = await hold.wait(first);
+  if (out.isClosed) return null;
+  workerMetrics.firstResponse((clock.now() - arrivedAt) / 1000);
+  if (early?.value instanceof DynamoError && early.value.isInvalidRequest) {
+    write(out, encodePrologueError(early.value));
+    out.end();
+    return null;
+  }
+  write(out, PROLOGUE_OK);
+  for (let step = early ?? await first; !step.done; step = await items.next()) {
+    if (out.isClosed) return null;
+    if (!writeItem(out, step.value, codec)) break;
+    if (out.isFull) await out.drained();
+  }
+  finish(out, codec);
+  return null;
+}
+
+/** Ends the response of a request that was ended from outside, and tells the engine. */
+function conclude(
+  ending: Ending,
+  request: ActiveRequest,
+  out: ResponseStream,
+  codec: PayloadCodec,
+  parts: Parts,
+): void {
+  parts.abort(request);
+  if (ending.kind === "failed") {
+    writeItem(out, ending.error, codec);
+    finish(out, codec);
+    return;
+  }
+  parts.log.debug("Request aborted", { request_id: request.id, reason: ending.reason });
+  if (ending.reason === "disconnect") parts.metrics.failed("publish_response");
+  else parts.metrics.cancelled();
+  out.destroy();
+}
+
+/** Resolves when the generator has ended, or has had its time to. */
+async function released(items: AsyncGenerator<Item, void>, request: ActiveRequest, parts: Parts): Promise<void> {
+  const ended = items.return();
+  if (request.ending === null) return void await ended;
+  let timer: Disposable | undefined;
+  const late = new Promise<"late">((resolve) => timer = parts.clock.timer(ABORT_GRACE_MS, () => resolve("late")));
+  const outcome = await Promise.race([ended, late]);
+  timer?.[Symbol.dispose]();
+  if (outcome !== "late") return;
+  parts.log.warn("Engine ignores an abort; its stream is detached", { request_id: request.id });
+  ended.catch(() => {});
+}
+
+function write(out: ResponseStream, frame: Uint8Array): void {
+  out.buffer.append(frame);
+  out.commit();
+}
+
+/** Writes an item, or the error that it cannot be written, which ends the stream: `false`. */
+function writeItem(out: ResponseStream, item: Item, codec: PayloadCodec): boolean {
+  try {
+    encodeItem(out.buffer, item, codec);
+    out.commit();
+    return true;
+  } catch (error) {
+    encodeItem(out.buffer, DynamoError.from(error), codec);
+    out.commit();
+    return false;
+  }
+}
+
+function finish(out: ResponseStream, codec: PayloadCodec): void {
+  out.buffer.append(FINAL[codec]);
+  out.buffer.append(SENTINEL);
+  out.commit();
+  out.end();
+}

@@ -1,0 +1,45 @@
+/**
+ * Holds prologues back for a moment, so that a request refused at once gets a refusing prologue.
+ *
+ * @module
+ */
+import type { Clock } from "../platform/platform.ts";
+
+/** Longest wait for the first item. @unit milliseconds */
+const HOLD_MS = 50;
+
+/**
+ * The wait between a call home and its prologue.
+ *
+ * It is short and ends with {@linkcode release}, since a frontend kills requests whose prologue is out when their
+ * instance leaves discovery.
+ */
+export class PrologueHold {
+  readonly #clock: Clock;
+  readonly #held = new Set<() => void>();
+  #isReleased = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** The first item if it comes in time, else `null`. */
+  async wait<T>(first: Promise<T>): Promise<T | null> {
+    if (this.#isReleased) return null;
+    let letGo!: () => void;
+    const late = new Promise<null>((resolve) => letGo = () => resolve(null));
+    using _timer = this.#clock.timer(HOLD_MS, letGo);
+    this.#held.add(letGo);
+    try {
+      return await Promise.race([first, late]);
+    } finally {
+      this.#held.delete(letGo);
+    }
+  }
+
+  /** Lets every held prologue go, and holds none from now on. */
+  release(): void {
+    this.#isReleased = true;
+    for (const letGo of this.#held) letGo();
+  }
+}

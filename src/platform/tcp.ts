@@ -1,0 +1,124 @@
+/**
+ * TCP over `node:net`, which Deno, Bun and Node share.
+ *
+ * @module
+ */
+import { createServer, Socket } from "node:net";
+import { networkInterfaces } from "node:os";
+import type { Conn, ConnHandlers, InterfaceAddress, Listener, Net, SocketAddress } from "./platform.ts";
+
+/** Idle time before the first keep-alive probe. @unit milliseconds */
+const KEEP_ALIVE_MS = 10_000;
+/** Waiting connections; the call-home listener of a frontend takes bursts. */
+const BACKLOG = 4096;
+
+/** A connection over a socket; `handlers` may be replaced until the first event. */
+class SocketConn implements Conn {
+  readonly remote: string;
+  readonly #socket: Socket;
+  #error: Error | undefined;
+
+  constructor(socket: Socket, remote: string) {
+    this.#socket = socket;
+    this.remote = remote;
+  }
+
+  attach(handlers: ConnHandlers): void {
+    const socket = this.#socket;
+    // A plain view: Buffer's own slice() shares memory where Uint8Array's copies.
+    socket.on("data", (chunk) => handlers.data(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength)));
+    socket.on("end", () => handlers.end?.());
+    socket.on("drain", () => handlers.drain?.());
+    socket.on("error", (error) => this.#error = error);
+    socket.once("close", () => {
+      handlers.closed(this.#error);
+      // Late errors of a closed socket must not end the process, so the error listener stays.
+      socket.removeAllListeners("data").removeAllListeners("drain").removeAllListeners("end");
+    });
+  }
+
+  get pendingBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  write(bytes: Uint8Array): boolean {
+    if (this.#socket.destroyed || this.#socket.writableEnded) return true;
+    return this.#socket.write(bytes);
+  }
+
+  end(): void {
+    if (!this.#socket.destroyed) this.#socket.end();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  setReading(reading: boolean): void {
+    if (reading) this.#socket.resume();
+    else this.#socket.pause();
+  }
+}
+
+function configure(socket: Socket): void {
+  socket.setNoDelay(true);
+  socket.setKeepAlive(true, KEEP_ALIVE_MS);
+}
+
+/** TCP of this machine. */
+export const net: Net = {
+  listen(address: SocketAddress, accept: (conn: Conn) => ConnHandlers): Promise<Listener> {
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+      configure(socket);
+      const conn = new SocketConn(socket, `${socket.remoteAddress}:${socket.remotePort}`);
+      conn.attach(accept(conn));
+    });
+    return new Promise((resolve, reject) => {
+      server.once("error", reject);
+      server.listen({ host: address.host, port: address.port, backlog: BACKLOG }, () => {
+        server.removeListener("error", reject);
+        // An accept that fails (no file descriptors left) must not end the process; the listener goes on.
+        server.on("error", () => {});
+        const bound = server.address() as { address: string; port: number };
+        resolve({
+          address: { host: bound.address, port: bound.port },
+          [Symbol.asyncDispose]: () => new Promise((done) => server.close(() => done())),
+        });
+      });
+    });
+  },
+
+  dial(address: SocketAddress, handlers: ConnHandlers, signal?: AbortSignal): Promise<Conn> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason);
+      const socket = new Socket({ allowHalfOpen: true });
+      const abort = () => fail(signal?.reason);
+      const fail = (reason: unknown) => {
+        signal?.removeEventListener("abort", abort);
+        socket.destroy();
+        reject(reason);
+      };
+      signal?.addEventListener("abort", abort);
+      socket.on("error", fail);
+      socket.connect({ host: address.host, port: address.port }, () => {
+        signal?.removeEventListener("abort", abort);
+        configure(socket);
+        const conn = new SocketConn(socket, `${address.host}:${address.port}`);
+        conn.attach(handlers);
+        socket.removeListener("error", fail);
+        resolve(conn);
+      });
+    });
+  },
+
+  interfaces(): readonly InterfaceAddress[] {
+    return Object.entries(networkInterfaces()).flatMap(([name, addresses]) =>
+      (addresses ?? []).map(({ address, family, internal }) => ({
+        name,
+        address: address.replace(/%.*$/, ""),
+        family,
+        internal,
+      }))
+    );
+  },
+};

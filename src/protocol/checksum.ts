@@ -1,0 +1,16 @@
+/**
+ * BLAKE3, as model cards have it.
+ *
+ * @module
+ */
+import { blake3 } from "@noble/hashes/blake3.js";
+
+/** The checksum of a model file: `blake3:` and 64 lower-case hexadecimal digits. */
+export function fileChecksum(bytes: Uint8Array): string {
+  return `blake3:${blake3Hex(bytes)}`;
+}
+
+/** The BLAKE3 digest of bytes in lower-case hexadecimal. */
+export function blake3Hex(bytes: Uint8Array): string {
+  return Array.from(blake3(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,209 @@
+/**
+ * The response plane over TCP: dials home, one connection per request.
+ *
+ * @module
+ */
+import type { AbortReason } from "../engine/context.ts";
+import type { Clock, Conn, ConnHandlers, Net } from "../platform/platform.ts";
+import { type CallHome, decodeFrontendWord, encodeHandshake } from "../protocol/control.ts";
+import { TwoPartParser } from "../protocol/frame.ts";
+import { SendBuffer } from "../protocol/send_buffer.ts";
+import { parseAddress } from "../request_plane/address.ts";
+import type { ResponsePlane, ResponseStream } from "./response_plane.ts";
+
+/** Settings of the plane. */
+export interface TcpResponsePlaneOptions {
+  /** Sockets. */
+  readonly net: Net;
+  /** Time. */
+  readonly clock: Clock;
+  /** How long a dial may take. @unit milliseconds */
+  readonly connectTimeoutMs: number;
+}
+
+/**
+ * Frames between engine and socket before the engine is not asked for more.
+ *
+ * @source dynamo-runtime 1.6.1: 64 frames of send buffer
+ */
+const MAX_WAITING_FRAMES = 64;
+/** How long the frontend may take to close after the sentinel. @unit milliseconds @source dynamo-runtime 1.6.1 */
+const CLOSE_TIMEOUT_MS = 10_000;
+/** How long ended streams may take to get their bytes out when the plane closes. @unit milliseconds */
+const FLUSH_TIMEOUT_MS = 1000;
+/** Longest thing a frontend says; its words are 30 bytes. @unit bytes */
+const MAX_WORD_BYTES = 64 * 1024;
+/** A new local port is tried this often when they are used up. @unit milliseconds @source dynamo-runtime 1.6.1 */
+const PORT_RETRY_MS = 200;
+
+/** Makes the plane; it opens nothing by itself. */
+export function openTcpResponsePlane(options: TcpResponsePlaneOptions): ResponsePlane {
+  const { net, clock, connectTimeoutMs } = options;
+  const streams = new Set<TcpResponseStream>();
+
+  const open = async (callHome: CallHome, onAbort: (reason: AbortReason) => void): Promise<ResponseStream> => {
+    const address = parseAddress(callHome.address);
+    const stream = new TcpResponseStream(clock, onAbort, () => streams.delete(stream));
+    const deadline = new AbortController();
+    using _timer = clock.timer(connectTimeoutMs, () => {
+      deadline.abort(new Error(`Cannot dial ${callHome.address}: no answer within ${connectTimeoutMs} ms`));
+    });
+    for (;;) {
+      try {
+        stream.attach(await net.dial(address, stream.handlers, deadline.signal));
+        break;
+      } catch (error) {
+        if ((error as { code?: string } | null)?.code !== "EADDRNOTAVAIL" || deadline.signal.aborted) throw error;
+        await delay(clock, PORT_RETRY_MS);
+      }
+    }
+    streams.add(stream);
+    stream.buffer.append(encodeHandshake(callHome.subject));
+    stream.commit();
+    return stream;
+  };
+
+  return {
+    open,
+    async [Symbol.asyncDispose](): Promise<void> {
+      const waiting = [...streams].map((stream) => stream.gone);
+      if (waiting.length > 0) await Promise.race([Promise.all(waiting), delay(clock, FLUSH_TIMEOUT_MS)]);
+      for (const stream of streams) stream.destroy();
+    },
+  };
+}
+
+function delay(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => clock.timer(ms, resolve));
+}
+
+class TcpResponseStream implements ResponseStream {
+  readonly buffer = new SendBuffer();
+  /** Resolves when the connection is closed. */
+  readonly gone: Promise<void>;
+  readonly handlers: ConnHandlers = {
+    data: (bytes) => this.#read(bytes),
+    end: () => this.#peerEnded(),
+    drain: () => this.#unblock(),
+    closed: () => this.#close(),
+  };
+  readonly #clock: Clock;
+  readonly #parser = new TwoPartParser(MAX_WORD_BYTES);
+  readonly #onGone: () => void;
+  #onAbort: ((reason: AbortReason) => void) | null;
+  #resolveGone!: () => void;
+  #conn: Conn | null = null;
+  /** Frames committed in this turn. */
+  #frames = 0;
+  /** The socket asked us to wait. */
+  #blocked = false;
+  /** Nothing more will be written. */
+  #isEnding = false;
+  /** The frontend will say nothing more, which is no cancel. */
+  #hasPeerEnded = false;
+  #isClosed = false;
+  #waiter: (() => void) | null = null;
+  #closeTimer: Disposable | null = null;
+  #sentBytes = 0;
+
+  constructor(clock: Clock, onAbort: (reason: AbortReason) => void, onGone: () => void) {
+    this.#clock = clock;
+    this.#onAbort = onAbort;
+    this.#onGone = onGone;
+    this.gone = new Promise((resolve) => this.#resolveGone = resolve);
+  }
+
+  attach(conn: Conn): void {
+    this.#conn = conn;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  get isFull(): boolean {
+    return this.#blocked || this.#frames >= MAX_WAITING_FRAMES;
+  }
+
+  get sentBytes(): number {
+    return this.#sentBytes;
+  }
+
+  commit(): void {
+    if (++this.#frames === 1) this.#clock.endOfTurn(this.#flush);
+  }
+
+  drained(): Promise<void> {
+    if (this.#isClosed || !this.isFull) return Promise.resolve();
+    return new Promise((resolve) => this.#waiter = resolve);
+  }
+
+  end(): void {
+    this.#isEnding = true;
+    if (this.#frames === 0) this.#finish();
+  }
+
+  destroy(): void {
+    this.#isEnding = true;
+    this.#conn?.destroy();
+  }
+
+  /** Sends all frames of this turn with one write. */
+  readonly #flush = (): void => {
+    this.#frames = 0;
+    if (this.#isClosed || this.#conn === null) return;
+    const bytes = this.buffer.take();
+    this.#sentBytes += bytes.length;
+    if (!this.#conn.write(bytes)) this.#blocked = true;
+    if (!this.#blocked) this.#release();
+    if (this.#isEnding) this.#finish();
+  };
+
+  /** Everything is written: the frontend closes now; if it does not, we do. */
+  #finish(): void {
+    if (this.#isClosed || this.#closeTimer !== null) return;
+    this.#closeTimer = this.#clock.timer(CLOSE_TIMEOUT_MS, () => this.#conn?.destroy());
+    if (this.#hasPeerEnded) this.#conn?.end();
+  }
+
+  #peerEnded(): void {
+    this.#hasPeerEnded = true;
+    if (this.#closeTimer !== null) this.#conn?.end();
+  }
+
+  #read(bytes: Uint8Array): void {
+    try {
+      this.#parser.push(bytes, (frame) => this.#abort(decodeFrontendWord(frame)));
+    } catch {
+      this.#abort("kill");
+    }
+  }
+
+  #unblock(): void {
+    this.#blocked = false;
+    if (!this.isFull) this.#release();
+  }
+
+  #close(): void {
+    this.#isClosed = true;
+    this.#closeTimer?.[Symbol.dispose]();
+    this.#abort("disconnect");
+    this.#release();
+    this.#onGone();
+    this.#resolveGone();
+  }
+
+  /** Once our last frame is written the frontend may close as it likes, often with a reset: that is no abort. */
+  #abort(reason: AbortReason): void {
+    if (this.#isEnding) return;
+    const onAbort = this.#onAbort;
+    this.#onAbort = null;
+    onAbort?.(reason);
+  }
+
+  #release(): void {
+    const waiter = this.#waiter;
+    this.#waiter = null;
+    waiter?.();
+  }
+}

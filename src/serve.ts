@@ -1,0 +1,206 @@
+/**
+ * The front door: command line and environment in, exit code out.
+ *
+ * @module
+ */
+import type { Engine, EngineModule } from "./engine/engine.ts";
+import type { OptionValues } from "./engine/option.ts";
+import type { Platform } from "./platform/platform.ts";
+import { realPlatform } from "./platform/real.ts";
+import { createMemStore, type MemStore, openDiscovery } from "./worker/backends.ts";
+import { formatHelp, parseFlags, resolveRows, UsageError } from "./worker/command_line.ts";
+import { WORKER_OPTIONS } from "./worker/option_rows.ts";
+import { type ResolvedWorkerOptions, resolveOptions, type WorkerOptions } from "./worker/options.ts";
+import { type Log, openLog, type WorkerInfo, WorkerLife, type WorkerOutcome } from "./worker/worker.ts";
+
+/** A worker that is driven by code rather than by signals. */
+export interface Worker {
+  /** Starts; resolves when requests are served. @throws {DynamoError} If it never comes to that; `cleanup` then has run. */
+  start(): Promise<WorkerInfo>;
+  /** Ends in order: requests finish first. A second call skips to the forced stage. Resolves when all is undone. */
+  stop(): Promise<WorkerOutcome>;
+  /** Resolves when the worker has ended, however it came to that. */
+  readonly finished: Promise<WorkerOutcome>;
+}
+
+/**
+ * Makes a worker without a command line, signals or a gateway. The environment still counts, below `options`.
+ *
+ * @throws {UsageError} If an option cannot be used.
+ */
+export function createWorker(engine: Engine, options: WorkerOptions = {}): Worker {
+  return createWorkerOn(realPlatform, engine, options);
+}
+
+/** {@linkcode createWorker} on another platform, and on a store that other parties of the process share. */
+export function createWorkerOn(
+  platform: Platform,
+  engine: Engine,
+  options: WorkerOptions,
+  memStore: MemStore = createMemStore(),
+  log?: Log,
+): Worker {
+  const resolved = resolveOptions(options as OptionValues, platform.process.env);
+  const life = new WorkerLife(engine, { platform, options: resolved, memStore, ...(log === undefined ? {} : { log }) });
+  return {
+    start(): Promise<WorkerInfo> {
+      life.begin();
+      return life.ready;
+    },
+    stop(): Promise<WorkerOutcome> {
+      life.stop();
+      return life.finished;
+    },
+    finished: life.finished,
+  };
+}
+
+/** An engine and its settings, made of a command line. */
+export interface WorkerArgs {
+  /** The engine, not started. */
+  readonly engine: Engine;
+  /** What was given on the command line, completed by the engine's own defaults. */
+  readonly options: WorkerOptions;
+}
+
+/**
+ * Parses a command line for an engine with options of its own; starts nothing.
+ *
+ * @throws {UsageError} If an option is unknown or its value cannot be parsed.
+ */
+export async function parseWorkerArgs(argv: readonly string[], module: EngineModule): Promise<WorkerArgs> {
+  const { env } = realPlatform.process;
+  const rows = [...WORKER_OPTIONS, ...module.options];
+  const given = parseFlags(rows, argv);
+  const values = resolveRows(rows, given, env, module.defaults);
+  return { engine: await module.create(values), options: { ...module.defaults, ...given } as WorkerOptions };
+}
+
+/** Settings of {@linkcode serve}. */
+export interface ServeOptions extends WorkerOptions {
+  /** Command line, without the program. @default the process's own */
+  readonly argv?: readonly string[];
+}
+
+/**
+ * Serves an engine until the process is told to stop, then exits with a code that says why: 0 clean, 1 it could not
+ * start, 2 bad usage, 3 forced by the deadline or a second signal, 4 it failed while serving.
+ *
+ * SIGTERM and SIGINT end the worker in order: it leaves discovery, requests finish, the engine drains and cleans up.
+ *
+ * @param engine An engine, or a module whose options join the common ones.
+ */
+export async function serve(engine: Engine | EngineModule, options: ServeOptions = {}): Promise<void> {
+  realPlatform.process.exit(await serveOn(realPlatform, engine, options));
+}
+
+/** {@linkcode serve} on a platform; resolves to the exit code. */
+export async function serveOn(
+  platform: Platform,
+  engineOrModule: Engine | EngineModule,
+  { argv, ...code }: ServeOptions,
+): Promise<number> {
+  const { process } = platform;
+  try {
+    const module = "generate" in engineOrModule ? { options: [], create: () => engineOrModule } : engineOrModule;
+    const rows = [...WORKER_OPTIONS, ...module.options];
+    const words = argv ?? process.args;
+    if (words.includes("--help") || words.includes("-h")) {
+      process.print(formatHelp(rows, { ...module.defaults, ...code }));
+      return 0;
+    }
+    const given = { ...code, ...parseFlags(rows, words) };
+    const warnings: string[] = [];
+    const values = resolveRows(rows, given, process.env, module.defaults, (text) => warnings.push(text));
+    const resolved = resolveOptions(given, process.env, module.defaults);
+    const log = openLog(platform, resolved);
+    for (const text of [...warnings, ...adviceOn(resolved, process.env)]) log.warn(text);
+    return await live(platform, await module.create(values), resolved, log);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    process.printError(`${error.message} (--help lists the options)`);
+    return 2;
+  }
+}
+
+async function live(
+  platform: Platform,
+  engine: Engine,
+  options: ResolvedWorkerOptions,
+  log: Log,
+): Promise<number> {
+  const { process } = platform;
+  const memStore = createMemStore();
+  await using undo = new AsyncDisposableStack();
+  const life = new WorkerLife(engine, { platform, options, log, memStore });
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    undo.use(process.onSignal(signal, () => {
+      log.info(`${signal} received`);
+      life.stop();
+    }));
+  }
+  undo.use(process.onFault((error) => life.fail(error)));
+  if (opensGateway(options)) {
+    try {
+      undo.use(await openGatewayFor(platform, options, log, memStore, life));
+    } catch (error) {
+      process.printError(error instanceof Error ? error.message : String(error));
+      return 1;
+    }
+  }
+  life.begin();
+  const outcome = await life.finished;
+  if (outcome.error !== null) process.printError(`${outcome.error.kind}: ${outcome.error.message}`);
+  return outcome.exitCode;
+}
+
+function opensGateway(options: ResolvedWorkerOptions): boolean {
+  return options.gateway ?? (options.discoveryBackend === "mem" || options.gatewayPort !== undefined);
+}
+
+const DEFAULT_GATEWAY_PORT = 8000;
+
+/** Opens the gateway before the worker starts, so that a port in use is told at once, and says how to use it. */
+async function openGatewayFor(
+  platform: Platform,
+  options: ResolvedWorkerOptions,
+  log: Log,
+  memStore: MemStore,
+  life: WorkerLife,
+): Promise<AsyncDisposable> {
+  const { openGateway } = await import("./gateway/gateway.ts");
+  await using undo = new AsyncDisposableStack();
+  const discovery = undo.use(await openDiscovery({ platform, options, log, memStore }));
+  const port = options.gatewayPort ?? DEFAULT_GATEWAY_PORT;
+  const gateway = undo.use(await openGateway({ platform, discovery, host: options.gatewayHost, port, log }));
+  const origin = `http://${gateway.address}`;
+  life.ready.then(({ modelName }) => {
+    const body = JSON.stringify({ model: modelName, messages: [{ role: "user", content: "Hello" }], stream: true });
+    platform.process.print(`Gateway listening on ${origin}, serving ${modelName}. Try:`);
+    platform.process.print(
+      `  curl -N ${origin}/v1/chat/completions -H 'content-type: application/json' -d '${
+        body.replaceAll("'", "'\\''")
+      }'`,
+    );
+  }, () => {});
+  const opened = undo.move();
+  return { [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}
+
+/** What an operator should know about these settings. */
+function adviceOn(options: ResolvedWorkerOptions, env: Readonly<Record<string, string | undefined>>): string[] {
+  const advice: string[] = [];
+  if (options.discoveryBackend === "mem") {
+    for (const name of ["ETCD_ENDPOINTS", "DYN_FILE_KV"]) {
+      if ((env[name] ?? "") !== "") {
+        advice.push(
+          `${name} is set but discovery is mem, so no frontend will find this worker: set --discovery-backend`,
+        );
+      }
+    }
+  }
+  if (Object.keys(env).some((name) => name.startsWith("DYN_TCP_TLS_") && env[name] !== "")) {
+    advice.push("DYN_TCP_TLS_* is set, but this worker speaks plain TCP only");
+  }
+  return advice;
+}

@@ -1,0 +1,14 @@
+/**
+ * Tools for testing engines: a fake context, and a worker with a frontend in one process.
+ *
+ * @module
+ */
+export { type CancellingContext, cancellingContext, fakeContext } from "./context.ts";
+export {
+  ClientError,
+  type Loopback,
+  type LoopbackOptions,
+  type LoopbackRequest,
+  type LoopbackRequestOptions,
+  startLoopback,
+} from "./loopback.ts";

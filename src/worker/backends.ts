@@ -1,0 +1,105 @@
+/**
+ * The implementations of every seam, by the name that selects them. Nothing else lists them.
+ *
+ * @module
+ */
+import type { Discovery } from "../discovery/discovery.ts";
+import { openFileDiscovery } from "../discovery/file.ts";
+import { MemStore, openMemDiscovery } from "../discovery/mem.ts";
+import type { Log } from "../observe/log.ts";
+import type { Platform } from "../platform/platform.ts";
+import { resolveListenHost } from "../request_plane/address.ts";
+import type { RequestPlane } from "../request_plane/request_plane.ts";
+import { openTcpRequestPlane } from "../request_plane/tcp.ts";
+import type { ResponsePlane } from "../response_plane/response_plane.ts";
+import { openTcpResponsePlane } from "../response_plane/tcp.ts";
+import type { ResolvedWorkerOptions } from "./options.ts";
+
+export type { MemStore } from "../discovery/mem.ts";
+
+/** What implementations are made of. */
+export interface BackendParts {
+  /** The world. */
+  readonly platform: Platform;
+  /** Settings. */
+  readonly options: ResolvedWorkerOptions;
+  /** Log. */
+  readonly log: Log;
+  /** Store of the `mem` backend, shared by all parties of a process. */
+  readonly memStore: MemStore;
+}
+
+/** Folder of the file backend when none is named. @source dynamo-runtime 1.6.1, `DYN_FILE_KV` */
+const FILE_STORE_NAME = "dynamo_store_kv";
+
+/** Implementations by seam and name. */
+export const BACKENDS = {
+  discovery: {
+    mem: ({ memStore, platform }: BackendParts): Promise<Discovery> => openMemDiscovery(memStore, platform),
+    file: ({ platform, options, log }: BackendParts): Promise<Discovery> =>
+      openFileDiscovery({
+        root: options.fileKv ?? `${platform.files.temporaryDirectory}/${FILE_STORE_NAME}`,
+        platform,
+        log,
+      }),
+  },
+  requestPlane: {
+    tcp: ({ platform, options, log }: BackendParts): Promise<RequestPlane> => {
+      // Nobody outside this process can find a worker on mem discovery, so nobody outside needs to reach it.
+      const host = options.tcpRpcHost ?? (options.discoveryBackend === "mem" ? "127.0.0.1" : undefined);
+      return openTcpRequestPlane({
+        net: platform.net,
+        clock: platform.clock,
+        log,
+        host: resolveListenHost(host, "DYN_TCP_RPC_HOST", platform.net.interfaces()),
+        port: options.tcpRpcPort,
+        maxMessageBytes: options.maxMessageBytes,
+      });
+    },
+  },
+  responsePlane: {
+    tcp: ({ platform, options }: BackendParts): ResponsePlane =>
+      openTcpResponsePlane({
+        net: platform.net,
+        clock: platform.clock,
+        connectTimeoutMs: 1000 * options.connectTimeoutSeconds,
+      }),
+  },
+} as const;
+
+/** The planes of a worker. Disposing them deletes the records that are left, then closes sockets. */
+export interface Planes extends AsyncDisposable {
+  /** Records. */
+  readonly discovery: Discovery;
+  /** Requests. */
+  readonly requests: RequestPlane;
+  /** Answers. */
+  readonly responses: ResponsePlane;
+}
+
+/** Opens the planes that the options name. */
+export async function openPlanes(parts: BackendParts): Promise<Planes> {
+  await using undo = new AsyncDisposableStack();
+  const { options } = parts;
+  const responses = undo.use(pick(BACKENDS.responsePlane, options.responsePlane)(parts));
+  const requests = undo.use(await pick(BACKENDS.requestPlane, options.requestPlane)(parts));
+  const discovery = undo.use(await pick(BACKENDS.discovery, options.discoveryBackend)(parts));
+  const opened = undo.move();
+  return { discovery, requests, responses, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}
+
+/** Makes the store that the parties of one process share when discovery is `mem`. */
+export function createMemStore(): MemStore {
+  return new MemStore();
+}
+
+/** Opens the discovery that the options name, for a party that is no worker. */
+export function openDiscovery(parts: BackendParts): Promise<Discovery> {
+  return pick(BACKENDS.discovery, parts.options.discoveryBackend)(parts);
+}
+
+function pick<T>(rows: Readonly<Record<string, T>>, name: string): T {
+  const row = rows[name];
+  if (row === undefined) throw new TypeError(`unknown backend ${name}; known: ${Object.keys(rows).join(", ")}`);
+  return row;
+}

@@ -1,0 +1,55 @@
+/**
+ * Where the worker is in its life.
+ *
+ * @module
+ */
+import type { Log } from "../observe/log.ts";
+
+/**
+ * - `init`: nothing is started.
+ * - `starting`: the engine loads.
+ * - `ready`: registered and serving.
+ * - `stopping`: readiness is withdrawn; what runs goes on.
+ * - `stopped`: everything is undone.
+ */
+export type WorkerState = "init" | "starting" | "ready" | "stopping" | "stopped";
+
+const NEXT: Readonly<Record<WorkerState, readonly WorkerState[]>> = {
+  init: ["starting", "stopped"],
+  starting: ["ready", "stopping", "stopped"],
+  ready: ["stopping"],
+  stopping: ["stopped"],
+  stopped: [],
+};
+
+/** The worker's state; only legal moves are made. */
+export class Lifecycle {
+  readonly #log: Log;
+  #state: WorkerState = "init";
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  /** The state now. */
+  get state(): WorkerState {
+    return this.#state;
+  }
+
+  /** Whether the worker wants requests. */
+  get isReady(): boolean {
+    return this.#state === "ready";
+  }
+
+  /**
+   * Moves on.
+   *
+   * @throws {Error} If the move is not legal, which is a bug of the worker.
+   */
+  move(next: WorkerState): void {
+    if (next === this.#state) return;
+    if (!NEXT[this.#state].includes(next)) throw new Error(`Cannot move from ${this.#state} to ${next}`);
+    this.#log.debug("Worker state", { from: this.#state, to: next });
+    this.#state = next;
+  }
+}

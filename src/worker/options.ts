@@ -1,0 +1,148 @@
+/**
+ * The settings of a worker, given and complete.
+ *
+ * @module
+ */
+import type { OptionValues } from "../engine/option.ts";
+import { resolveRows } from "./command_line.ts";
+import { WORKER_OPTIONS } from "./option_rows.ts";
+
+/** Settings of a worker, by the keys of {@linkcode WORKER_OPTIONS}; all optional. */
+export interface WorkerOptions {
+  /** Dynamo namespace. @default "dynamo" @env DYN_NAMESPACE */
+  readonly namespace?: string;
+  /** Appended to the namespace as `-<suffix>`. @env DYN_NAMESPACE_WORKER_SUFFIX */
+  readonly namespaceSuffix?: string;
+  /** Component of the worker. @default "backend" @env DYN_COMPONENT */
+  readonly component?: string;
+  /** Endpoint of the component. @default "generate" @env DYN_ENDPOINT */
+  readonly endpoint?: string;
+  /** The worker's part in serving. @default "agg" @env DYN_DISAGGREGATION_MODE */
+  readonly disaggregationMode?: "agg" | "aggregated" | "prefill" | "decode" | "encode";
+  /** Media requests come through an encode worker first. @default false @env DYN_ROUTE_TO_ENCODER */
+  readonly routeToEncoder?: boolean;
+  /** Model name, or a local model folder. */
+  readonly modelName?: string;
+  /** Local folder with tokenizer, template and config, when the name is not one. */
+  readonly modelPath?: string;
+  /** Name that clients use. */
+  readonly servedModelName?: string;
+  /** Surfaces of the model, joined by commas. @default "chat,completions" @env DYN_ENDPOINT_TYPES */
+  readonly endpointTypes?: string;
+  /** File with a chat template. @env DYN_CUSTOM_JINJA_TEMPLATE */
+  readonly customJinjaTemplate?: string;
+  /** Parser of tool calls in the frontend. @env DYN_TOOL_CALL_PARSER */
+  readonly toolCallParser?: string;
+  /** Parser of reasoning in the frontend. @env DYN_REASONING_PARSER */
+  readonly reasoningParser?: string;
+  /** `tool_choice: "none"` also hides the tools from the template. @default true */
+  readonly excludeToolsWhenToolChoiceNone?: boolean;
+  /** Routing identity that outlives the process. @env DYN_STABLE_ROUTING_ID */
+  readonly stableRoutingId?: string;
+  /** Where workers and frontends find each other: `mem` or `file`. @default "mem" @env DYN_DISCOVERY_BACKEND */
+  readonly discoveryBackend?: string;
+  /** Folder of the file backend. @env DYN_FILE_KV */
+  readonly fileKv?: string;
+  /** Serve the model's files from the system server. @default true @env DYN_SELF_HOST_METADATA */
+  readonly selfHostMetadata?: boolean;
+  /** How requests arrive. @default "tcp" @env DYN_REQUEST_PLANE */
+  readonly requestPlane?: string;
+  /** How answers leave. @default "tcp" @env DYN_RESPONSE_PLANE */
+  readonly responsePlane?: string;
+  /** What frontends should encode requests with. @default "msgpack" @env DYN_REQUEST_PLANE_CODEC */
+  readonly requestPlaneCodec?: "msgpack" | "json";
+  /** IP address, wildcard or interface to listen on. @env DYN_TCP_RPC_HOST */
+  readonly tcpRpcHost?: string;
+  /** Port to listen on; 0 = any free port. @default 0 @env DYN_TCP_RPC_PORT */
+  readonly tcpRpcPort?: number;
+  /** Longest request frame. @unit bytes @default 33554432 @env DYN_TCP_MAX_MESSAGE_SIZE */
+  readonly maxMessageBytes?: number;
+  /** Time to reach a frontend with an answer. @unit seconds @default 5 @env STATOR_CONNECT_TIMEOUT_SECS */
+  readonly connectTimeoutSeconds?: number;
+  /** Most requests in the engine. @env DYN_ENGINE_REQUEST_LIMIT */
+  readonly engineRequestLimit?: number;
+  /** Most requests that wait, when the engine's limit is set. @default 16 @env DYN_DYNAMO_REQUEST_QUEUE_LIMIT */
+  readonly requestQueueLimit?: number;
+  /** Most requests in the engine, when it has no limit. @default 10000 @env DYN_TCP_WORKER_POOL_SIZE */
+  readonly workerPoolSize?: number;
+  /** Most requests that wait, when the engine has no limit. @default 40000 @env DYN_TCP_WORK_QUEUE_SIZE */
+  readonly workQueueSize?: number;
+  /**
+   * Keeps serving this long after leaving discovery, so routers stop choosing this worker first.
+   *
+   * @unit seconds; fractions allowed, negative counts as 0
+   * @default 5, or 0 with `mem` discovery
+   * @env DYN_GRACEFUL_SHUTDOWN_GRACE_PERIOD_SECS
+   * @source dynamo-backend-common 1.6.1, `worker.rs`, `grace_period_secs`
+   */
+  readonly graceSeconds?: number;
+  /** Time for the rest of the shutdown. @unit seconds @default 30 @env DYN_WORKER_GRACEFUL_SHUTDOWN_TIMEOUT */
+  readonly shutdownTimeoutSeconds?: number;
+  /** Longest wait for a prefill engine to become quiescent. @unit seconds @default 30 @env DYN_PREFILL_DRAIN_TIMEOUT_S */
+  readonly prefillDrainTimeoutSeconds?: number;
+  /** Port of health, metrics and model files; -1 = off, 0 = any free port. @default only for the built-in model @env DYN_SYSTEM_PORT */
+  readonly systemPort?: number;
+  /** Address of the system server. @default "0.0.0.0" @env DYN_SYSTEM_HOST */
+  readonly systemHost?: string;
+  /** Path of the readiness check. @default "/health" @env DYN_SYSTEM_HEALTH_PATH */
+  readonly systemHealthPath?: string;
+  /** Path of the liveness check. @default "/live" @env DYN_SYSTEM_LIVE_PATH */
+  readonly systemLivePath?: string;
+  /** Built-in OpenAI-compatible gateway; opened by `serve` only. @default on with `mem` discovery, else off */
+  readonly gateway?: boolean;
+  /** Its port; 0 = any free port. Setting it turns the gateway on. @default 8000 @env STATOR_GATEWAY_PORT */
+  readonly gatewayPort?: number;
+  /** Its address to listen on. @default "127.0.0.1" @env STATOR_GATEWAY_HOST */
+  readonly gatewayHost?: string;
+  /** Least level of log lines. @default "info" @env DYN_LOG */
+  readonly logFilter?: string;
+}
+
+type Defaulted =
+  | "namespace"
+  | "component"
+  | "endpoint"
+  | "disaggregationMode"
+  | "routeToEncoder"
+  | "endpointTypes"
+  | "excludeToolsWhenToolChoiceNone"
+  | "discoveryBackend"
+  | "selfHostMetadata"
+  | "requestPlane"
+  | "responsePlane"
+  | "requestPlaneCodec"
+  | "tcpRpcPort"
+  | "maxMessageBytes"
+  | "connectTimeoutSeconds"
+  | "requestQueueLimit"
+  | "workerPoolSize"
+  | "workQueueSize"
+  | "graceSeconds"
+  | "shutdownTimeoutSeconds"
+  | "prefillDrainTimeoutSeconds"
+  | "systemHost"
+  | "systemHealthPath"
+  | "systemLivePath"
+  | "gatewayHost"
+  | "logFilter";
+
+/** Complete settings: every option with a default has a value. */
+export type ResolvedWorkerOptions = WorkerOptions & Required<Pick<WorkerOptions, Defaulted>>;
+
+/**
+ * Completes settings: what is given, then the environment, then the defaults.
+ *
+ * @throws {UsageError} If a value of the environment cannot be parsed.
+ */
+export function resolveOptions(
+  given: OptionValues,
+  env: Readonly<Record<string, string | undefined>>,
+  defaults: OptionValues = {},
+): ResolvedWorkerOptions {
+  const values = resolveRows(WORKER_OPTIONS, given, env, defaults);
+  const isMem = values.discoveryBackend === "mem";
+  const isGraceSet = given.graceSeconds !== undefined || (env.DYN_GRACEFUL_SHUTDOWN_GRACE_PERIOD_SECS ?? "") !== "";
+  const grace = isMem && !isGraceSet ? 0 : Math.max(0, values.graceSeconds as number);
+  const suffix = values.namespaceSuffix === undefined ? "" : `-${values.namespaceSuffix}`;
+  return { ...values, graceSeconds: grace, namespace: `${values.namespace}${suffix}` } as ResolvedWorkerOptions;
+}

@@ -1,0 +1,173 @@
+/**
+ * What clients see when an engine fails, through Dynamo's own frontend: the same statuses and texts as in the captures
+ * of Dynamo's own worker.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { contractCapture, seedOf } from "../support/fault_scenarios.ts";
+import { CHAT, chat, startFrontend, type Stream } from "../support/frontend.ts";
+import { requirePeers, TINY_MODEL } from "../support/peers.ts";
+import { startReadyStator } from "../support/stator.ts";
+import { makeStore } from "../support/store.ts";
+
+const MODEL = TINY_MODEL;
+const FAULT_WORKER = "test/support/fault_engine.ts";
+
+// EngineShutdown and StreamIncomplete take a worker out of routing, by default for 5 s.
+const NO_QUARANTINE = { DYN_RUNTIME_INHIBITED_DURATION_SECS: "0" };
+
+/** Rows of `errors_by_exception.json`, and what our engines throw to cause the same. */
+const THROWN: Readonly<Record<string, string>> = {
+  Cancelled: "Cancelled",
+  CannotConnect: "CannotConnect",
+  ConnectionTimeout: "ConnectionTimeout",
+  Disconnected: "Disconnected",
+  EngineShutdown: "EngineShutdown",
+  InvalidArgument: "InvalidArgument",
+  RuntimeError: "Error",
+  StreamIncomplete: "StreamIncomplete",
+  Unknown: "Unknown",
+  ValueError: "private InvalidArgument",
+};
+
+/** Rows that only a Python worker can cause. */
+const NOT_APPLICABLE: Readonly<Record<string, string>> = {
+  DynamoException: "base class of Dynamo's Python exceptions; it travels as Unknown, which has a row of its own",
+  HttpError418: "a Python type that carries an HTTP status; no kind of the worker contract does",
+  HttpError422: "as HttpError418",
+  HttpError503: "as HttpError418",
+  RouterQueueLimitExceeded: "raised by Dynamo's Python router, not by engines; it travels as Unknown",
+  SelectionServiceError: "raised by Dynamo's Python router, not by engines; it travels as Unknown",
+  WorkerUnavailable: "raised by Dynamo's Python client, not by engines; it travels as Unknown",
+};
+
+const FORMS = [
+  { form: "unary, raised before first chunk", after: 0, stream: false },
+  { form: "unary, raised after 2 chunks", after: 2, stream: false },
+  { form: "stream=true, raised before first chunk", after: 0, stream: true },
+  { form: "stream=true, raised after 2 chunks", after: 2, stream: true },
+] as const;
+
+test("errors reach clients as from Dynamo's own worker", { timeout: 180_000 }, async (t) => {
+  if (!requirePeers(t)) return;
+  const captured = contractCapture("errors_by_exception.json");
+  assert.deepEqual(
+    Object.keys(captured).sort(),
+    [...Object.keys(THROWN), ...Object.keys(NOT_APPLICABLE)].sort(),
+    "every captured row is either tested or listed as not applicable",
+  );
+  for (const [row, reason] of Object.entries(NOT_APPLICABLE)) console.log(`not applicable: ${row}: ${reason}`);
+
+  using store = makeStore("errors");
+  await using frontend = await startFrontend(store, NO_QUARANTINE);
+  await using _worker = await startReadyStator(store, { program: FAULT_WORKER });
+  await frontend.listed(MODEL);
+  for (const [row, thrown] of Object.entries(THROWN)) {
+    for (const { form, after, stream } of FORMS) {
+      await t.test(`${row}, ${form}`, async () => {
+        const expected = captured[row][form];
+        const body = chat(MODEL, row, { seed: seedOf(`throw ${thrown} after ${after}`) });
+        if (!stream) {
+          assert.deepEqual(await frontend.post(CHAT, body), expected);
+          return;
+        }
+        const seen = await frontend.stream(CHAT, body);
+        // The one wanted difference: a request that is known bad before the first chunk is an HTTP error, also when
+        // a stream was asked for.
+        const early = captured[row]["unary, raised before first chunk"];
+        if (after === 0 && early.status === 400) {
+          assert.deepEqual({ status: seen.status, body: seen.error }, early);
+        } else {
+          assert.deepEqual({ status: seen.status, last_sse: lastSse(seen) }, expected);
+        }
+      });
+    }
+  }
+});
+
+test("a string thrown by an engine is an internal error that tells clients nothing", { timeout: 60_000 }, async (t) => {
+  if (!requirePeers(t)) return;
+  using store = makeStore("thrown-string");
+  await using frontend = await startFrontend(store, NO_QUARANTINE);
+  await using _worker = await startReadyStator(store, { program: FAULT_WORKER });
+  await frontend.listed(MODEL);
+  const answer = await frontend.post(CHAT, chat(MODEL, "x", { seed: seedOf("throw string after 2") }));
+  assert.equal(answer.status, 500);
+  assert.equal(answer.body.message, "Internal server error");
+  const late = await frontend.post(CHAT, chat(MODEL, "x", { seed: seedOf("throw ResponseTimeout after 2") }));
+  assert.equal(late.status, 504);
+});
+
+/** Finish reasons the contract does not know: a faulty engine, which Dynamo's worker blames on the client (400). */
+const UNKNOWN_FINISH = ["tool_calls", "weird"];
+
+test("finish reasons reach clients as from Dynamo's own worker", { timeout: 120_000 }, async (t) => {
+  if (!requirePeers(t)) return;
+  using store = makeStore("finish");
+  await using frontend = await startFrontend(store, NO_QUARANTINE);
+  await using _worker = await startReadyStator(store, { program: FAULT_WORKER });
+  await frontend.listed(MODEL);
+  for (const [reason, expected] of Object.entries(contractCapture("finish_reasons.json"))) {
+    await t.test(`finish_reason ${reason}`, async () => {
+      const body = chat(MODEL, "x", { seed: seedOf(`finish ${reason}`) });
+      const unary = await frontend.post(CHAT, body);
+      if (UNKNOWN_FINISH.includes(reason)) {
+        assert.deepEqual([unary.status, unary.body.message], [500, "Internal server error"]);
+        return;
+      }
+      if (expected.unary.choices) {
+        assert.deepEqual(unary.body.choices, expected.unary.choices);
+        assert.equal(unary.body.usage.completion_tokens, expected.unary.usage.completion_tokens);
+      } else {
+        assert.deepEqual(unary.body, expected.unary);
+        assert.equal(unary.status, expected.unary.code);
+      }
+      const stream = await frontend.stream(CHAT, body);
+      assert.deepEqual(lastSse(stream).map(withoutIdentity), expected.last_sse.map(withoutIdentity));
+    });
+  }
+});
+
+/** Captured chunk lists that our worker answers differently, on purpose: every request ends with a terminal or an error. */
+const CHUNK_LISTS_OURS: Readonly<Record<string, { readonly status: number; readonly why: string }>> = {
+  empty: { status: 503, why: "a stream without any chunk is incomplete; Dynamo's worker answers 200 with no choice" },
+  noterm: { status: 503, why: "a stream without a terminal chunk is incomplete; Dynamo's worker answers 200" },
+};
+
+test("odd chunks reach clients as from Dynamo's own worker", { timeout: 120_000 }, async (t) => {
+  if (!requirePeers(t)) return;
+  using store = makeStore("chunks");
+  await using frontend = await startFrontend(store, NO_QUARANTINE);
+  await using _worker = await startReadyStator(store, { program: FAULT_WORKER });
+  await frontend.listed(MODEL);
+  for (const [name, expected] of Object.entries(contractCapture("chunks_to_http.json"))) {
+    await t.test(`chunks ${name}`, async () => {
+      const nvext = { extra_fields: ["worker_id", "timing", "engine_data"] };
+      const logprobs = name === "engdata" ? { logprobs: true, top_logprobs: 2 } : {};
+      const body = chat(MODEL, "x", { seed: seedOf(`chunks ${name}`), nvext, ...logprobs });
+      const answer = await frontend.post(CHAT, body);
+      const ours = CHUNK_LISTS_OURS[name];
+      if (ours !== undefined) {
+        assert.equal(answer.status, ours.status, ours.why);
+        return;
+      }
+      const capture = expected.http_unary;
+      assert.equal(answer.status, capture.code ?? 200);
+      assert.deepEqual(answer.body.choices, capture.choices);
+      assert.equal(answer.body.message, capture.message);
+      assert.equal(answer.body.usage?.completion_tokens, capture.usage?.completion_tokens);
+      assert.deepEqual(answer.body.nvext?.engine_data, capture.nvext?.engine_data);
+    });
+  }
+});
+
+function lastSse(stream: Stream): unknown[] {
+  return [...stream.events.slice(-1), ...(stream.done ? ["[DONE]"] : [])];
+}
+
+/** An event without what differs from request to request. */
+function withoutIdentity(event: unknown): unknown {
+  if (typeof event !== "object" || event === null) return event;
+  const { id: _id, created: _created, model: _model, ...rest } = event as Record<string, unknown>;
+  return rest;
+}

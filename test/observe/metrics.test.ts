@@ -1,0 +1,152 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createMetrics, type Metrics } from "../../src/observe/metrics.ts";
+import { goldenText } from "../support/golden.ts";
+
+const NAME = { namespace: "dynamo", component: "sample", endpoint: "generate" };
+const WORKER = 0xbf046dc296576313n;
+/** Families that come with KV events. */
+const LATER = /^(# \w+ )?dynamo_component_(kv_publisher_|total_blocks|gpu_cache_usage)/;
+
+function create(now: () => number = () => 0): Metrics {
+  return createMetrics({ instanceId: WORKER, now });
+}
+
+/** Lines without their values. */
+function shape(text: string): string[] {
+  return text.trimEnd().split("\n").filter((line) => !LATER.test(line)).map((line) =>
+    line.startsWith("#") ? line : line.slice(0, line.lastIndexOf(" "))
+  );
+}
+
+/** The value of a series, given as it is written. */
+function value(text: string, series: string): number | undefined {
+  const line = text.split("\n").find((each) => each.startsWith(`${series} `));
+  return line === undefined ? undefined : Number(line.slice(series.length + 1));
+}
+
+const LABELS = '{dynamo_component="sample",dynamo_endpoint="generate",dynamo_namespace="dynamo",' +
+  'worker_id="bf046dc296576313"}';
+
+test("text() has the families, helps, types, labels, buckets and order of a real worker", async () => {
+  const metrics = create();
+  const endpoint = metrics.endpoint(NAME);
+  metrics.endpoint({ ...NAME, endpoint: "worker_kv_query_source_8e40acabcd0eb" });
+  metrics.lifecycle(NAME, "tiny");
+  endpoint.failed("publish_final");
+  endpoint.failed("publish_response");
+  assert.deepEqual(shape(await metrics.text()), shape(goldenText("contract/metrics_worker_agg.txt")));
+});
+
+test("errors_total is absent until the first error", async () => {
+  const metrics = create();
+  const endpoint = metrics.endpoint(NAME);
+  assert.doesNotMatch(await metrics.text(), /errors_total/);
+  endpoint.failed("generate");
+  endpoint.failed("generate");
+  const series = `dynamo_component_errors_total${LABELS.replace("worker_id", 'error_type="generate",worker_id')}`;
+  assert.equal(value(await metrics.text(), series), 2);
+});
+
+test("endpoint() counts requests, bytes, durations, cancellations and what is in flight", async () => {
+  const metrics = create();
+  const endpoint = metrics.endpoint(NAME);
+  endpoint.received(100);
+  endpoint.received(20);
+  endpoint.finished(0.2, 7);
+  endpoint.cancelled();
+  const text = await metrics.text();
+  const of = (name: string): number | undefined => value(text, `dynamo_component_${name}${LABELS}`);
+  assert.equal(of("requests_total"), 2);
+  assert.equal(of("request_bytes_total"), 120);
+  assert.equal(of("response_bytes_total"), 7);
+  assert.equal(of("cancellation_total"), 1);
+  assert.equal(of("inflight_requests"), 1);
+  assert.equal(endpoint.inflight, 1);
+  assert.equal(of("request_duration_seconds_count"), 1);
+  assert.equal(of("request_duration_seconds_sum"), 0.2);
+  const bucket = (le: string): number | undefined =>
+    value(text, `dynamo_component_request_duration_seconds_bucket${LABELS.replace("}", `,le="${le}"}`)}`);
+  assert.deepEqual([bucket("0.1"), bucket("0.25"), bucket("+Inf")], [0, 1, 1]);
+});
+
+test("endpoint() of the same endpoint goes on counting", async () => {
+  const metrics = create();
+  metrics.endpoint(NAME).received(1);
+  metrics.endpoint({ ...NAME }).received(1);
+  assert.equal(value(await metrics.text(), `dynamo_component_requests_total${LABELS}`), 2);
+});
+
+test("lifecycle() gauges are 0, then what they are set to", async () => {
+  const metrics = create();
+  const lifecycle = metrics.lifecycle(NAME, "tiny");
+  const labels = LABELS.replace("worker_id", 'model="tiny",model_name="tiny",worker_id');
+  const read = async (): Promise<(number | undefined)[]> => {
+    const text = await metrics.text();
+    return ["model_load", "drain", "cleanup"].map((step) =>
+      value(text, `dynamo_component_${step}_time_seconds${labels}`)
+    );
+  };
+  assert.deepEqual(await read(), [0, 0, 0]);
+  lifecycle.modelLoadTime(1.5);
+  lifecycle.drainTime(2);
+  lifecycle.cleanupTime(3);
+  assert.deepEqual(await read(), [1.5, 2, 3]);
+});
+
+test("uptime and admission are read at each scrape", async () => {
+  let now = 5000;
+  let active = 1;
+  const metrics = create(() => now);
+  metrics.bindAdmission(() => ({
+    active,
+    queued: 2,
+    capacity: 10_000,
+    queueCapacity: 40_000,
+    engineRequests: 3,
+    requestQueue: 4,
+  }));
+  await metrics.text();
+  now += 2500;
+  active = 9;
+  const text = await metrics.text();
+  assert.equal(value(text, 'dynamo_component_uptime_seconds{worker_id="bf046dc296576313"}'), 2.5);
+  assert.equal(value(text, "dynamo_work_handler_pool_active_tasks"), 9);
+  assert.equal(value(text, "dynamo_work_handler_queue_depth"), 2);
+  assert.equal(value(text, "dynamo_work_handler_pool_capacity"), 10_000);
+  assert.equal(value(text, "dynamo_work_handler_queue_capacity"), 40_000);
+  assert.equal(value(text, "dynamo_engine_request"), 3);
+  assert.equal(value(text, "dynamo_request_queue"), 4);
+});
+
+test("handler histograms and rejections are counted", async () => {
+  const metrics = create();
+  metrics.transit(0.0003);
+  metrics.firstResponse(0.002);
+  metrics.permitWait(0.02);
+  metrics.rejected();
+  const text = await metrics.text();
+  assert.equal(value(text, 'dynamo_work_handler_network_transit_seconds_bucket{le="0.0005"}'), 1);
+  assert.equal(value(text, 'dynamo_work_handler_time_to_first_response_seconds_bucket{le="0.005"}'), 1);
+  assert.equal(value(text, 'dynamo_work_handler_permit_wait_seconds_bucket{le="0.05"}'), 1);
+  assert.equal(value(text, "dynamo_rejection_request_total"), 1);
+});
+
+test("two workers in one process do not share a registry", async () => {
+  const [a, b] = [create(), create()];
+  a.rejected();
+  assert.equal(value(await b.text(), "dynamo_rejection_request_total"), 0);
+});
+
+test("label values that look like syntax survive", async () => {
+  const metrics = create();
+  const endpoint = metrics.endpoint({ ...NAME, component: 'a"} b\\' });
+  endpoint.received(1);
+  const text = await metrics.text();
+  const labels = LABELS.replace("sample", 'a\\"} b\\\\');
+  assert.equal(value(text, `dynamo_component_requests_total${labels}`), 1);
+  assert.equal(
+    value(text, `dynamo_component_request_duration_seconds_bucket${labels.slice(0, -1)},le="+Inf"}`),
+    0,
+  );
+});
