@@ -79,8 +79,11 @@ const FINAL_BODY: Readonly<Record<PayloadCodec, Uint8Array>> = {
 
 /** One request. Phases: `waiting` for the call home, `greeted`, `open`, `final`, `ended`. */
 export class Call implements StartedRequest {
+  /** Request id. */
   readonly id: string;
+  /** Names the call on its way home. */
   readonly subject: string;
+  /** The endpoint asked, as it is called in discovery. */
   readonly instance: string;
   /** Called once when the worker has called home or the call has ended, whatever comes first. */
   onSettled: (() => void) | null = null;
@@ -93,6 +96,7 @@ export class Call implements StartedRequest {
   #error: ClientError | null = null;
   #stopped = false;
 
+  /** Makes a call that waits for its worker. */
   constructor(parts: CallParts) {
     this.id = parts.id;
     this.subject = parts.subject;
@@ -102,6 +106,7 @@ export class Call implements StartedRequest {
     this.#lingering = parts.lingering;
   }
 
+  /** Whether the response has ended. */
   get isEnded(): boolean {
     return this.#phase === "ended";
   }

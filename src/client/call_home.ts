@@ -40,6 +40,7 @@ export class CallHomeListener implements AsyncDisposable {
   #listener: Listener | null = null;
   #whenEmpty: (() => void) | null = null;
 
+  /** Makes a listener that does not listen yet. */
   constructor(options: CallHomeOptions) {
     this.#options = options;
     this.#handshakes = new Deadlines(options.clock, options.handshakeTimeoutMs);

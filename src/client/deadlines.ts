@@ -17,7 +17,11 @@ export class Deadlines implements Disposable {
   readonly #waiting = new Set<Deadline>();
   #timer: Disposable | null = null;
 
-  /** @param delayMs Length of every wait. @unit milliseconds */
+  /**
+   * Makes the timer of a kind of wait.
+   *
+   * @param delayMs Length of every wait. @unit milliseconds
+   */
   constructor(clock: Clock, delayMs: number) {
     this.#clock = clock;
     this.#delayMs = delayMs;

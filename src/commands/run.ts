@@ -7,7 +7,7 @@ import type { EngineModule } from "../engine/engine.ts";
 import type { Platform } from "../platform/platform.ts";
 import { realPlatform } from "../platform/real.ts";
 import { serveOn } from "../serve.ts";
-import { VERSION } from "../version.ts";
+import { VERSION } from "./version.ts";
 import { closest } from "../worker/command_line.ts";
 
 /** A subcommand: arguments in, exit code out. */

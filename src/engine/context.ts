@@ -4,16 +4,9 @@
  * @module
  */
 
-/**
- * Why a request was given up.
- *
- * - `stop`: the frontend wants no more tokens.
- * - `kill`: the frontend drops the request; also how a client that left and a stop string arrive.
- * - `disconnect`: the frontend's connection broke.
- * - `deadline`: the worker's time is up.
- * - `drain`: the worker is shutting down.
- */
-export type AbortReason = "stop" | "kill" | "disconnect" | "deadline" | "drain";
+import type { AbortReason } from "../protocol/control.ts";
+
+export type { AbortReason };
 
 /** The `reason` of an aborted `ctx.signal`. */
 export class RequestAborted extends Error {

@@ -20,7 +20,12 @@ export class Fields {
   readonly #members: Readonly<Record<string, unknown>>;
   readonly #prefix: string;
 
-  /** @throws {GatewayError} If `value` is no object. */
+  /**
+   * Takes an object.
+   *
+   * @param name Its own name, for errors; the body has none.
+   * @throws {GatewayError} If `value` is no object.
+   */
   constructor(value: unknown, name = "") {
     if (typeof value !== "object" || value === null || Array.isArray(value)) {
       throw badRequest(`${name === "" ? "the body" : `'${name}'`} must be a JSON object`, name === "" ? null : name);
@@ -39,6 +44,7 @@ export class Fields {
     return this.#prefix + name;
   }
 
+  /** A number in a range. */
   number(name: string, range: NumberRange = {}): number | null {
     const value = this.raw(name);
     if (value === null) return null;
@@ -62,12 +68,14 @@ export class Fields {
     return BigInt(value as number);
   }
 
+  /** A truth value. */
   boolean(name: string): boolean | null {
     const value = this.raw(name);
     if (value !== null && typeof value !== "boolean") throw this.#wrong(name, "must be a boolean");
     return value;
   }
 
+  /** A text. */
   string(name: string): string | null {
     const value = this.raw(name);
     if (value !== null && typeof value !== "string") throw this.#wrong(name, "must be a string");
@@ -79,6 +87,7 @@ export class Fields {
     return new Fields(this.raw(name) ?? {}, this.path(name));
   }
 
+  /** A list. */
   array(name: string): readonly unknown[] | null {
     const value = this.raw(name);
     if (value !== null && !Array.isArray(value)) throw this.#wrong(name, "must be an array");

@@ -14,7 +14,7 @@ export interface AnswerHead {
   readonly id: string;
   /** Model name the client used. */
   readonly model: string;
-  /** @unit seconds since the Unix epoch */
+  /** When it was asked for. @unit seconds since the Unix epoch */
   readonly created: number;
 }
 

@@ -17,7 +17,11 @@ export class StopStrings {
   readonly #stops: readonly string[];
   #held = "";
 
-  /** @param stops The strings; empty ones are ignored. */
+  /**
+   * Starts a text.
+   *
+   * @param stops The strings; empty ones are ignored.
+   */
   constructor(stops: readonly string[]) {
     this.#stops = stops.filter((stop) => stop !== "");
   }

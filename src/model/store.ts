@@ -29,6 +29,7 @@ export class ModelStore {
   readonly #contents = new Map<string, Promise<Uint8Array>>();
   readonly #models = new Map<string, Promise<TextModel>>();
 
+  /** Makes an empty store. */
   constructor(options: ModelStoreOptions) {
     this.#options = options;
   }

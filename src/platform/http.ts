@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Http, HttpServer, SocketAddress } from "./platform.ts";
+import type { Clock, Http, HttpServer, SocketAddress } from "./platform.ts";
 
 type Handler = (request: Request) => Response | Promise<Response>;
 
@@ -31,19 +31,23 @@ const CLOSE_MS = 500;
 const internalError = () => new Response("Internal server error", { status: 500 });
 
 /** HTTP serving of this runtime. */
-export const http: Http = {
-  serve(address: SocketAddress, handler: Handler): Promise<HttpServer> {
-    try {
-      if (runtimes.Deno !== undefined) return Promise.resolve(serveDeno(runtimes.Deno, address, handler));
-      if (runtimes.Bun !== undefined) return Promise.resolve(serveBun(runtimes.Bun, address, handler));
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    return Promise.reject(new Error("Cannot serve HTTP: this runtime is neither Deno nor Bun"));
-  },
-};
+export function createHttp(clock: Clock): Http {
+  // An `async` function, so that a port in use rejects rather than throws.
+  // deno-lint-ignore require-await
+  const serve = async (address: SocketAddress, handler: Handler): Promise<HttpServer> => {
+    if (runtimes.Deno !== undefined) return serveDeno(runtimes.Deno, clock, address, handler);
+    if (runtimes.Bun !== undefined) return serveBun(runtimes.Bun, clock, address, handler);
+    throw new Error("Cannot serve HTTP: this runtime is neither Deno nor Bun");
+  };
+  return { serve };
+}
 
-function serveDeno(deno: NonNullable<Runtimes["Deno"]>, { host, port }: SocketAddress, handler: Handler): HttpServer {
+function serveDeno(
+  deno: NonNullable<Runtimes["Deno"]>,
+  clock: Clock,
+  { host, port }: SocketAddress,
+  handler: Handler,
+): HttpServer {
   const force = new AbortController();
   const server = deno.serve(
     { hostname: host, port, signal: force.signal, onListen: () => {}, onError: internalError },
@@ -52,21 +56,24 @@ function serveDeno(deno: NonNullable<Runtimes["Deno"]>, { host, port }: SocketAd
   return {
     address: { host: server.addr.hostname, port: server.addr.port },
     async [Symbol.asyncDispose](): Promise<void> {
-      const timer = setTimeout(() => force.abort(), CLOSE_MS);
+      using _timer = clock.timer(CLOSE_MS, () => force.abort());
       await Promise.all([server.shutdown(), server.finished]).catch(() => {});
-      clearTimeout(timer);
     },
   };
 }
 
-function serveBun(bun: NonNullable<Runtimes["Bun"]>, { host, port }: SocketAddress, fetch: Handler): HttpServer {
+function serveBun(
+  bun: NonNullable<Runtimes["Bun"]>,
+  clock: Clock,
+  { host, port }: SocketAddress,
+  fetch: Handler,
+): HttpServer {
   const server = bun.serve({ hostname: host, port, idleTimeout: 0, fetch, error: internalError });
   return {
     address: { host: server.hostname, port: server.port },
     async [Symbol.asyncDispose](): Promise<void> {
-      const timer = setTimeout(() => server.stop(true), CLOSE_MS);
+      using _timer = clock.timer(CLOSE_MS, () => void server.stop(true));
       await server.stop(false);
-      clearTimeout(timer);
     },
   };
 }

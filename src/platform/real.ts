@@ -6,7 +6,7 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import process from "node:process";
 import { files } from "./files.ts";
-import { http } from "./http.ts";
+import { createHttp } from "./http.ts";
 import type { Clock, Platform, Process, Random } from "./platform.ts";
 import { net } from "./tcp.ts";
 
@@ -74,4 +74,12 @@ function runtimeName(): string {
 }
 
 /** The platform of this machine. */
-export const realPlatform: Platform = { clock, random, net, files, http, process: thisProcess, runtime: runtimeName() };
+export const realPlatform: Platform = {
+  clock,
+  random,
+  net,
+  files,
+  http: createHttp(clock),
+  process: thisProcess,
+  runtime: runtimeName(),
+};

@@ -116,6 +116,17 @@ export const SENTINEL: Uint8Array = headerFrame("sentinel");
 /** What a frontend says on a response connection. */
 export type FrontendWord = "stop" | "kill";
 
+/**
+ * Why a request was given up.
+ *
+ * - `stop`: the frontend wants no more tokens.
+ * - `kill`: the frontend drops the request; also how a client that left and a stop string arrive.
+ * - `disconnect`: the frontend's connection broke.
+ * - `deadline`: the worker's time is up.
+ * - `drain`: the worker is shutting down.
+ */
+export type AbortReason = "stop" | "kill" | "disconnect" | "deadline" | "drain";
+
 /** Encodes the frontend's word. */
 export function encodeFrontendWord(word: FrontendWord): Uint8Array {
   return headerFrame(word);

@@ -5,10 +5,10 @@
  */
 import type { Log } from "../observe/log.ts";
 import type { Clock, Conn, ConnHandlers, Net, SocketAddress } from "../platform/platform.ts";
+import { formatAddress, type ListenHost } from "../protocol/address.ts";
 import { encodeAck, type RequestFrame, RequestFrameParser } from "../protocol/frame.ts";
 import { decodeText, encodeText } from "../protocol/payload.ts";
 import { type EndpointName, requestPath } from "../protocol/record.ts";
-import { formatAddress, type ListenHost } from "./address.ts";
 import type { Accept, RequestPlane, ServedEndpoint } from "./request_plane.ts";
 
 /** Settings of the plane. */

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import type { AbortReason } from "../engine/context.ts";
-import type { CallHome } from "../protocol/control.ts";
+import type { AbortReason, CallHome } from "../protocol/control.ts";
 import type { SendBuffer } from "../protocol/send_buffer.ts";
 
 /** The way of one answer. Frames are written to `buffer` and then committed. */

@@ -3,12 +3,11 @@
  *
  * @module
  */
-import type { AbortReason } from "../engine/context.ts";
 import type { Clock, Conn, ConnHandlers, Net } from "../platform/platform.ts";
-import { type CallHome, decodeFrontendWord, encodeHandshake } from "../protocol/control.ts";
+import { type AbortReason, type CallHome, decodeFrontendWord, encodeHandshake } from "../protocol/control.ts";
 import { TwoPartParser } from "../protocol/frame.ts";
 import { SendBuffer } from "../protocol/send_buffer.ts";
-import { parseAddress } from "../request_plane/address.ts";
+import { parseAddress } from "../protocol/address.ts";
 import type { ResponsePlane, ResponseStream } from "./response_plane.ts";
 
 /** Settings of the plane. */

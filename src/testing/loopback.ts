@@ -51,12 +51,8 @@ export interface LoopbackRequestOptions {
 
 /** A running pair. Disposing it drops what runs and stops the worker, so that `cleanup` has run. */
 export interface Loopback extends AsyncDisposable {
-  /** The worker's endpoint. */
-  readonly instance: InstanceRecord;
   /** Name of the model. */
   readonly modelName: string;
-  /** The frontend. */
-  readonly client: Client;
   /**
    * Sends a request; its chunks come in the loop, which throws a `ClientError` if the request fails. Leaving the loop
    * kills the request.
@@ -96,9 +92,7 @@ export async function startLoopback(engine: Engine, options: LoopbackOptions = {
     .instance;
   const running = undo.move();
   return {
-    instance,
     modelName,
-    client,
     request: (body, requestOptions = {}) => chunks(client, instance, { model: modelName, ...body }, requestOptions),
     stop: () => worker.stop(),
     [Symbol.asyncDispose]: () => running.disposeAsync(),

@@ -12,3 +12,5 @@ export {
   type LoopbackRequestOptions,
   startLoopback,
 } from "./loopback.ts";
+export type { Log, LogFields } from "../observe/log.ts";
+export type { ReceivedError } from "../protocol/error.ts";

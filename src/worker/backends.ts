@@ -8,7 +8,7 @@ import { openFileDiscovery } from "../discovery/file.ts";
 import { MemStore, openMemDiscovery } from "../discovery/mem.ts";
 import type { Log } from "../observe/log.ts";
 import type { Platform } from "../platform/platform.ts";
-import { resolveListenHost } from "../request_plane/address.ts";
+import { resolveListenHost } from "../protocol/address.ts";
 import type { RequestPlane } from "../request_plane/request_plane.ts";
 import { openTcpRequestPlane } from "../request_plane/tcp.ts";
 import type { ResponsePlane } from "../response_plane/response_plane.ts";

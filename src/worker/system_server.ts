@@ -8,7 +8,7 @@ import type { Metrics } from "../observe/metrics.ts";
 import { Artifacts, createStatusApp } from "../observe/status_server.ts";
 import type { HttpServer, Platform } from "../platform/platform.ts";
 import type { EndpointName } from "../protocol/record.ts";
-import { formatAddress, resolveListenHost } from "../request_plane/address.ts";
+import { formatAddress, resolveListenHost } from "../protocol/address.ts";
 import type { Lifecycle } from "./lifecycle.ts";
 import type { ResolvedWorkerOptions } from "./options.ts";
 
@@ -55,6 +55,7 @@ export async function openSystemServer(parts: SystemServerParts): Promise<System
     }),
     metrics,
     artifacts,
+    log,
     healthPath: options.systemHealthPath,
     livePath: options.systemLivePath,
   });

@@ -1,10 +1,21 @@
 /**
- * Which address to bind and which to advertise.
+ * Addresses as text, and which of them to bind and to advertise.
  *
  * @module
  */
-import type { InterfaceAddress } from "../platform/platform.ts";
-import { DynamoError } from "../protocol/error.ts";
+import { DynamoError } from "./error.ts";
+
+/** One address of an interface that is up. */
+export interface HostInterface {
+  /** Interface name, such as `eth0`. */
+  readonly name: string;
+  /** The address, without brackets or zone. */
+  readonly address: string;
+  /** Address family. */
+  readonly family: "IPv4" | "IPv6";
+  /** Whether it is a loopback address. */
+  readonly internal: boolean;
+}
 
 /** A pair of addresses. */
 export interface ListenHost {
@@ -27,7 +38,7 @@ const IPV4 = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/;
 export function resolveListenHost(
   host: string | undefined,
   option: string,
-  interfaces: readonly InterfaceAddress[],
+  interfaces: readonly HostInterface[],
 ): ListenHost {
   const wanted = (host ?? "").trim().replace(/^\[(.*)\]$/, "$1");
   if (wanted === "") {
@@ -53,7 +64,7 @@ export function resolveListenHost(
   return { bind: address, advertise: address };
 }
 
-function pickAddress(interfaces: readonly InterfaceAddress[], family?: "IPv4" | "IPv6"): string | undefined {
+function pickAddress(interfaces: readonly HostInterface[], family?: "IPv4" | "IPv6"): string | undefined {
   const usable = interfaces.filter((item) => !item.internal && addressFault(item.address) === null);
   const of = (wanted: string) => usable.find((item) => item.family === wanted)?.address;
   return family === undefined ? of("IPv4") ?? of("IPv6") : of(family);
