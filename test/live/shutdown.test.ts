@@ -7,11 +7,14 @@ import { eventNames } from "../support/fault_events.ts";
 import { seedOf } from "../support/fault_scenarios.ts";
 import { CHAT, chat, startFrontend } from "../support/frontend.ts";
 import { requirePeers, TINY_MODEL } from "../support/peers.ts";
-import { pause, until } from "../support/processes.ts";
+import { type Child, pause, until } from "../support/processes.ts";
 import { startReadyStator, startStator } from "../support/stator.ts";
 import { makeStore } from "../support/store.ts";
 
 const FAULT_WORKER = "test/support/fault_engine.ts";
+
+/** By then a frontend knows that the engine has the request, and lets it end whatever becomes of the record. */
+const PROLOGUE_SENT_MS = 300;
 
 test("SIGTERM lets 64 streams end normally", { timeout: 120_000 }, async (t) => {
   if (!requirePeers(t)) return;
@@ -59,7 +62,8 @@ test("requests that outlive the deadline end with an error that can be retried",
   const body = chat(TINY_MODEL, "hi", { seed: seedOf("slow"), max_tokens: 1000 });
   const stream = frontend.stream(CHAT, body);
   const deaf = frontend.post(CHAT, chat(TINY_MODEL, "hi", { seed: seedOf("deaf"), max_tokens: 1000 }));
-  await until("both to run", 10_000, () => eventNames(worker).filter((event) => event === "generate").length === 2);
+  await until("both to run", 10_000, () => running(worker) === 2);
+  await pause(PROLOGUE_SENT_MS);
   worker.signal("SIGTERM");
   const expected = { message: "Service temporarily unavailable", code: 503 };
   const { error, done } = await stream;
@@ -68,6 +72,25 @@ test("requests that outlive the deadline end with an error that can be retried",
   assert.deepEqual(await worker.exit(20_000), { code: 3, signal: null });
   assert.equal(eventNames(worker).filter((event) => event === "cleanup").length, 1);
   assert.deepEqual(store.keys(), before);
+});
+
+test("requests that have only just begun survive SIGTERM", { timeout: 90_000 }, async (t) => {
+  if (!requirePeers(t)) return;
+  using store = makeStore("held");
+  await using frontend = await startFrontend(store);
+  for (let round = 0; round < 5; round++) {
+    await using worker = await startReadyStator(store, { program: FAULT_WORKER });
+    await frontend.listed(TINY_MODEL);
+    // The first chunk takes 50 ms, so the signal comes while prologues are still held back. A frontend drops requests
+    // without a prologue when the worker's record goes.
+    const body = chat(TINY_MODEL, "hi", { seed: seedOf("slow"), max_tokens: 6 });
+    const answers = Array.from({ length: 16 }, () => frontend.post(CHAT, body));
+    await until("all to run", 10_000, () => running(worker) === 16);
+    worker.signal("SIGTERM");
+    assert.deepEqual((await Promise.all(answers)).map((answer) => answer.status), Array(16).fill(200));
+    assert.deepEqual(await worker.exit(20_000), { code: 0, signal: null });
+    await until("the frontend to list nothing", 20_000, async () => (await frontend.models()).length === 0);
+  }
 });
 
 test("SIGTERM during start ends without registering", { timeout: 60_000 }, async (t) => {
@@ -90,7 +113,8 @@ test("a second SIGTERM forces the end, and cleanup still runs", { timeout: 60_00
   await using worker = await startReadyStator(store, { program: FAULT_WORKER });
   await frontend.listed(TINY_MODEL);
   const answer = frontend.post(CHAT, chat(TINY_MODEL, "hi", { seed: seedOf("slow"), max_tokens: 1000 }));
-  await until("the request to run", 10_000, () => eventNames(worker).includes("generate"));
+  await until("the request to run", 10_000, () => running(worker) === 1);
+  await pause(PROLOGUE_SENT_MS);
   worker.signal("SIGTERM");
   await pause(500);
   const begin = performance.now();
@@ -112,6 +136,11 @@ test("SIGINT is SIGTERM", { timeout: 60_000 }, async (t) => {
   assert.deepEqual(eventNames(worker), lifecycle);
   assert.deepEqual(store.keys(), []);
 });
+
+/** Requests that have reached the engine. */
+function running(worker: Child): number {
+  return eventNames(worker).filter((event) => event === "generate").length;
+}
 
 /** Remembers every key it sees until it is stopped. */
 function watchKeys(list: () => string[]): { stop(): Promise<string[]> } {

@@ -1,0 +1,17 @@
+import { openGateway } from "./src/gateway/gateway.ts";
+import { realPlatform } from "./src/platform/real.ts";
+import { openFileDiscovery } from "./src/discovery/file.ts";
+import { SILENT, createLog } from "./src/observe/log.ts";
+const log = createLog({ wallTime: () => Date.now(), write: (l) => console.log(l) });
+const root = Deno.args[0]!;
+await using discovery = await openFileDiscovery({ root, platform: realPlatform, log });
+await using gateway = await openGateway({ platform: realPlatform, discovery, port: 0, log });
+const [m] = await Promise.all([new Promise<any>((res) => { const t = setInterval(() => { const [m] = gateway.instances.models; if (m) { clearInterval(t); res(m); } }, 100); })]);
+console.log("live", m.name, JSON.stringify(m.workers[0].instance, (_k, v) => typeof v === "bigint" ? String(v) : v));
+const u = `http://${gateway.address}/v1`;
+const post = async (p: string, b: unknown) => { const t = performance.now(); const r = await fetch(u + p, { method: "POST", body: JSON.stringify(b) }); const text = await r.text(); console.log(r.status, (performance.now() - t).toFixed(0) + "ms", text.slice(0, 700)); };
+await post("/chat/completions", { model: m.name, messages: [{ role: "user", content: "hi" }], max_tokens: 40 });
+await post("/chat/completions", { model: m.name, messages: [{ role: "user", content: "hi" }], max_tokens: 3, stream: true, stream_options: { include_usage: true }, temperature: 0.7, seed: 5 });
+await post("/chat/completions", { model: m.name, messages: [{ role: "user", content: "hi" }], max_tokens: 40, stop: "'(" });
+await post("/chat/completions", { model: m.name, messages: [{ role: "user", content: "hi" }], max_tokens: 300 });
+await post("/completions", { model: m.name, prompt: ["a", [1, 2]].slice(0, 1), max_tokens: 3, logprobs: 1 });
