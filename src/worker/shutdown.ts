@@ -25,14 +25,16 @@ export type ShutdownStage = "start" | "grace" | "in_flight" | "drain" | "cleanup
 const RESERVE_SECONDS = 5;
 /** Its greatest share of the whole. */
 const RESERVE_SHARE = 1 / 3;
+/** Share of the reserve that is left to records when `cleanup` takes all it can. */
+const RECORDS_SHARE = 1 / 5;
 /** Time that forced stages get when a second signal comes. @unit seconds */
 const FORCED_SECONDS = 5;
 
 /**
  * The time a shutdown has, counted from the first signal.
  *
- * `grace`, `in_flight` and `drain` end at the deadline less the reserve, the rest at the deadline. A second signal ends
- * the first three at once.
+ * `start`, `grace`, `in_flight` and `drain` end at the deadline less the reserve, `cleanup` a little before the deadline,
+ * `records` at the deadline. A second signal ends the first four at once.
  */
 export class ShutdownBudget {
   readonly #clock: Clock;
@@ -70,13 +72,13 @@ export class ShutdownBudget {
     const { timeoutSeconds, graceSeconds } = this.#options;
     const elapsed = (this.#clock.now() - this.#startedAt!) / 1000;
     const total = timeoutSeconds + graceSeconds;
-    const usesReserve = stage === "cleanup" || stage === "records" || stage === "start";
-    if (usesReserve) {
+    const reserve = Math.min(RESERVE_SECONDS, timeoutSeconds * RESERVE_SHARE);
+    if (stage === "cleanup" || stage === "records") {
       const floor = this.#forced.signal.aborted ? Math.min(FORCED_SECONDS, timeoutSeconds) : 0;
-      return 1000 * Math.max(total - elapsed, floor);
+      const kept = stage === "cleanup" ? reserve * RECORDS_SHARE : 0;
+      return 1000 * Math.max(total - kept - elapsed, floor);
     }
     if (this.#forced.signal.aborted) return 0;
-    const reserve = Math.min(RESERVE_SECONDS, timeoutSeconds * RESERVE_SHARE);
     return 1000 * Math.max(0, total - reserve - elapsed);
   }
 

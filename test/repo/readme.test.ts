@@ -108,7 +108,11 @@ function ownRuntime(command: string, url: string): string {
 
 async function listening(child: Child): Promise<string> {
   const [, url = ""] = await child.waitFor(/listening on (http:\/\/[\w.:[\]]+)/, 30_000);
-  await until("an answer", 10_000, async () => (await fetch(`${url}/v1/models`)).ok);
+  await until("an answer", 10_000, async () => {
+    const response = await fetch(`${url}/v1/models`);
+    await response.body?.cancel();
+    return response.ok;
+  });
   return url;
 }
 

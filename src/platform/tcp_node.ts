@@ -4,8 +4,8 @@
  * @module
  */
 import { createServer, Socket } from "node:net";
-import { networkInterfaces } from "node:os";
-import type { Conn, ConnHandlers, InterfaceAddress, Listener, Net, SocketAddress } from "./platform.ts";
+import { interfaces } from "./interfaces.ts";
+import type { Conn, ConnHandlers, Listener, Net, SocketAddress } from "./platform.ts";
 
 /** Idle time before the first keep-alive probe. @unit milliseconds */
 const KEEP_ALIVE_MS = 10_000;
@@ -66,7 +66,7 @@ function configure(socket: Socket): void {
 }
 
 /** TCP of this machine. */
-export const net: Net = {
+export const nodeNet: Net = {
   listen(address: SocketAddress, accept: (conn: Conn) => ConnHandlers): Promise<Listener> {
     const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       configure(socket);
@@ -111,14 +111,5 @@ export const net: Net = {
     });
   },
 
-  interfaces(): readonly InterfaceAddress[] {
-    return Object.entries(networkInterfaces()).flatMap(([name, addresses]) =>
-      (addresses ?? []).map(({ address, family, internal }) => ({
-        name,
-        address: address.replace(/%.*$/, ""),
-        family,
-        internal,
-      }))
-    );
-  },
+  interfaces,
 };
