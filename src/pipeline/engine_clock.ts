@@ -4,7 +4,7 @@
  * @module
  */
 import type { EngineClock } from "../engine/context.ts";
-import type { Clock } from "../platform/platform.ts";
+import { type Clock, delay } from "../platform/platform.ts";
 
 /** Makes the clock that all requests of a worker share. */
 export function createEngineClock(clock: Clock): EngineClock {
@@ -17,18 +17,6 @@ export function createEngineClock(clock: Clock): EngineClock {
         resolve();
       })
     );
-  const sleepUntil = (time: number, signal?: AbortSignal): Promise<void> => {
-    const delay = time - clock.now();
-    if (delay <= 0 || signal?.aborted) return Promise.resolve();
-    return new Promise((resolve) => {
-      const wake = () => {
-        timer[Symbol.dispose]();
-        signal?.removeEventListener("abort", wake);
-        resolve();
-      };
-      const timer = clock.timer(delay, wake);
-      signal?.addEventListener("abort", wake);
-    });
-  };
+  const sleepUntil = (time: number, signal?: AbortSignal): Promise<void> => delay(clock, time - clock.now(), signal);
   return { now: () => clock.now(), sleepUntil, nextTurn };
 }

@@ -3,19 +3,18 @@
  *
  * @module
  */
-import type { AbortReason, EngineClock } from "../engine/context.ts";
+import type { EngineClock } from "../engine/context.ts";
 import type { Log } from "../observe/log.ts";
 import type { EndpointMetrics, Metrics } from "../observe/metrics.ts";
 import type { Clock } from "../platform/platform.ts";
-import { encodePrologueError, FINAL, PROLOGUE_OK, SENTINEL } from "../protocol/control.ts";
 import { DynamoError } from "../protocol/error.ts";
-import type { PayloadCodec } from "../protocol/record.ts";
 import type { Accept } from "../request_plane/request_plane.ts";
-import type { ResponsePlane, ResponseStream } from "../response_plane/response_plane.ts";
+import type { ResponsePlane } from "../response_plane/response_plane.ts";
 import { ActiveRequest, type Ending } from "./active_request.ts";
 import type { Admission, Permit } from "./admission.ts";
+import { Answer } from "./answer.ts";
 import { decodeBody, decodeEnvelope, type Envelope } from "./decode.ts";
-import { encodeItem, type Item } from "./encode.ts";
+import type { Item } from "./encode.ts";
 import type { Run } from "./generate.ts";
 import type { PrologueHold } from "./prologue_hold.ts";
 
@@ -75,74 +74,61 @@ export function createAccept(parts: Parts): Accept {
 }
 
 async function handle(envelope: Envelope, request: ActiveRequest, permit: Permit, parts: Parts): Promise<void> {
-  const { clock, log, metrics, workerMetrics } = parts;
+  const { clock, hold, log, metrics, workerMetrics } = parts;
   const { head } = envelope;
   const arrivedAt = clock.now();
-  let sentBytes = 0;
+  let answer: Answer | null = null;
   using _permit = permit;
   try {
     await permit.entered;
     workerMetrics.permitWait((clock.now() - arrivedAt) / 1000);
-    const out = await parts.responses.open(head.callHome, (reason: AbortReason) => request.abort(reason));
+    using opening = hold.open();
+    answer = new Answer(await parts.responses.open(head.callHome, (reason) => request.abort(reason)), head.codec);
     const items = parts.run(() => decodeBody(envelope.body, head.codec), request);
-    const ending = await Promise.race([respond(items, out, head.codec, arrivedAt, parts), request.ended]);
-    if (ending !== null) conclude(ending, request, out, head.codec, parts);
-    sentBytes = out.sentBytes + out.buffer.length;
+    const begin = () => {
+      opening[Symbol.dispose]();
+      workerMetrics.firstResponse((clock.now() - arrivedAt) / 1000);
+    };
+    const ending = await Promise.race([respond(items, answer, hold, begin), request.ended]);
+    if (ending !== undefined) conclude(ending, request, answer, parts);
     await released(items, request, parts);
   } catch (error) {
     // The frontend cannot be reached, so it cannot be told either; it notices by itself.
     metrics.failed("response_stream");
     log.warn("Cannot answer a request", { request_id: request.id, address: head.callHome.address, error });
   } finally {
-    metrics.finished((clock.now() - arrivedAt) / 1000, sentBytes);
+    metrics.finished((clock.now() - arrivedAt) / 1000, answer?.bytes ?? 0);
   }
 }
 
-/** Sends the prologue and every item; `null` once all is said. */
+/** Sends the prologue and every item, until all is said or the answer is over otherwise. */
 async function respond(
   items: AsyncGenerator<Item, void>,
-  out: ResponseStream,
-  codec: PayloadCodec,
-  arrivedAt: number,
-  { hold, clock, workerMetrics }: Parts,
-): Promise<Ending | null> {
+  answer: Answer,
+  hold: PrologueHold,
+  begin: () => void,
+): Promise<void> {
   const first = items.next();
   const early = await hold.wait(first);
-  if (out.isClosed) return null;
-  workerMetrics.firstResponse((clock.now() - arrivedAt) / 1000);
-  if (early?.value instanceof DynamoError && early.value.isInvalidRequest) {
-    write(out, encodePrologueError(early.value));
-    out.end();
-    return null;
-  }
-  write(out, PROLOGUE_OK);
+  begin();
+  if (early?.value instanceof DynamoError && early.value.isInvalidRequest) return answer.refuse(early.value);
+  answer.begin();
   for (let step = early ?? await first; !step.done; step = await items.next()) {
-    if (out.isClosed) return null;
-    if (!writeItem(out, step.value, codec)) break;
-    if (out.isFull) await out.drained();
+    answer.add(step.value);
+    if (answer.isOver) return;
+    if (answer.isFull) await answer.drained();
   }
-  finish(out, codec);
-  return null;
+  answer.finish();
 }
 
-/** Ends the response of a request that was ended from outside, and tells the engine. */
-function conclude(
-  ending: Ending,
-  request: ActiveRequest,
-  out: ResponseStream,
-  codec: PayloadCodec,
-  parts: Parts,
-): void {
+/** Ends the answer of a request that was ended from outside, and tells the engine. */
+function conclude(ending: Ending, request: ActiveRequest, answer: Answer, parts: Parts): void {
   parts.abort(request);
-  if (ending.kind === "failed") {
-    writeItem(out, ending.error, codec);
-    finish(out, codec);
-    return;
-  }
+  if (ending.kind === "failed") return answer.fail(ending.error);
   parts.log.debug("Request aborted", { request_id: request.id, reason: ending.reason });
   if (ending.reason === "disconnect") parts.metrics.failed("publish_response");
   else parts.metrics.cancelled();
-  out.destroy();
+  answer.drop();
 }
 
 /** Resolves when the generator has ended, or has had its time to. */
@@ -156,29 +142,4 @@ async function released(items: AsyncGenerator<Item, void>, request: ActiveReques
   if (outcome !== "late") return;
   parts.log.warn("Engine ignores an abort; its stream is detached", { request_id: request.id });
   ended.catch(() => {});
-}
-
-function write(out: ResponseStream, frame: Uint8Array): void {
-  out.buffer.append(frame);
-  out.commit();
-}
-
-/** Writes an item, or the error that it cannot be written, which ends the stream: `false`. */
-function writeItem(out: ResponseStream, item: Item, codec: PayloadCodec): boolean {
-  try {
-    encodeItem(out.buffer, item, codec);
-    out.commit();
-    return true;
-  } catch (error) {
-    encodeItem(out.buffer, DynamoError.from(error), codec);
-    out.commit();
-    return false;
-  }
-}
-
-function finish(out: ResponseStream, codec: PayloadCodec): void {
-  out.buffer.append(FINAL[codec]);
-  out.buffer.append(SENTINEL);
-  out.commit();
-  out.end();
 }

@@ -17,10 +17,33 @@ const HOLD_MS = 50;
 export class PrologueHold {
   readonly #clock: Clock;
   readonly #held = new Set<() => void>();
+  readonly #opening = new Set<Disposable>();
+  readonly #settledWaiters: (() => void)[] = [];
   #isReleased = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
+  }
+
+  /** Counts a request as calling home until it is disposed, which is when its prologue goes out. */
+  open(): Disposable {
+    const opening = {
+      [Symbol.dispose]: () => {
+        if (this.#opening.delete(opening) && this.#opening.size === 0) this.#settle();
+      },
+    };
+    this.#opening.add(opening);
+    return opening;
+  }
+
+  /** Resolves when no request is calling home. */
+  settled(): Promise<void> {
+    if (this.#opening.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#settledWaiters.push(resolve));
+  }
+
+  #settle(): void {
+    for (const resolve of this.#settledWaiters.splice(0)) resolve();
   }
 
   /** The first item if it comes in time, else `null`. */

@@ -179,3 +179,20 @@ export interface Platform {
   /** Runtime name and version, such as `deno 2.9.6`. */
   readonly runtime: string;
 }
+
+/** Longest timer that every runtime keeps; a longer one would fire at once. @unit milliseconds */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** Resolves after a time, or as soon as `signal` aborts; leaves no timer behind. @param ms Time, in milliseconds. */
+export function delay(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
+  if (ms <= 0 || signal?.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const done = () => {
+      timer[Symbol.dispose]();
+      signal?.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = clock.timer(Math.min(ms, MAX_TIMER_MS), done);
+    signal?.addEventListener("abort", done);
+  });
+}

@@ -92,7 +92,7 @@ export class RequestFrameParser {
   readonly #queue = new ByteQueue();
   readonly #maxFrameBytes: number;
 
-  /** @param maxFrameBytes Longest frame taken, its headers included. @unit bytes */
+  /** Makes a parser. @param maxFrameBytes Longest frame taken, its headers included, in bytes. */
   constructor(maxFrameBytes: number) {
     this.#maxFrameBytes = maxFrameBytes;
   }
@@ -151,7 +151,7 @@ export class AckParser {
   readonly #queue = new ByteQueue();
   readonly #maxFrameBytes: number;
 
-  /** @param maxFrameBytes Longest acknowledgement taken. @unit bytes */
+  /** Makes a parser. @param maxFrameBytes Longest acknowledgement taken, in bytes. */
   constructor(maxFrameBytes: number) {
     this.#maxFrameBytes = maxFrameBytes;
   }
@@ -204,7 +204,7 @@ export class TwoPartParser {
   readonly #queue = new ByteQueue();
   readonly #maxFrameBytes: number;
 
-  /** @param maxFrameBytes Longest frame taken. @unit bytes */
+  /** Makes a parser. @param maxFrameBytes Longest frame taken, in bytes. */
   constructor(maxFrameBytes: number) {
     this.#maxFrameBytes = maxFrameBytes;
   }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Clock, Conn, ConnHandlers, Net } from "../platform/platform.ts";
+import { type Clock, type Conn, type ConnHandlers, delay, type Net } from "../platform/platform.ts";
 import { type AbortReason, type CallHome, decodeFrontendWord, encodeHandshake } from "../protocol/control.ts";
 import { TwoPartParser } from "../protocol/frame.ts";
 import { SendBuffer } from "../protocol/send_buffer.ts";
@@ -65,15 +65,12 @@ export function openTcpResponsePlane(options: TcpResponsePlaneOptions): Response
   return {
     open,
     async [Symbol.asyncDispose](): Promise<void> {
-      const waiting = [...streams].map((stream) => stream.gone);
-      if (waiting.length > 0) await Promise.race([Promise.all(waiting), delay(clock, FLUSH_TIMEOUT_MS)]);
+      const over = new AbortController();
+      Promise.all([...streams].map((stream) => stream.gone)).then(() => over.abort());
+      if (streams.size > 0) await delay(clock, FLUSH_TIMEOUT_MS, over.signal);
       for (const stream of streams) stream.destroy();
     },
   };
-}
-
-function delay(clock: Clock, ms: number): Promise<void> {
-  return new Promise((resolve) => clock.timer(ms, resolve));
 }
 
 class TcpResponseStream implements ResponseStream {

@@ -5,7 +5,7 @@
  */
 import type { Engine } from "../engine/engine.ts";
 import type { Log } from "../observe/log.ts";
-import type { Clock } from "../platform/platform.ts";
+import { type Clock, delay } from "../platform/platform.ts";
 import type { WorkerType } from "../protocol/model_card.ts";
 
 /** Settings of {@linkcode drainEngine}. */
@@ -42,7 +42,7 @@ export async function drainEngine(
       log.warn("drain: timed out; the prefill engine never became quiescent");
       return;
     }
-    await wait(clock, POLL_MS, signal);
+    await delay(clock, POLL_MS, signal);
   }
 }
 
@@ -53,16 +53,4 @@ async function isQuiescent(engine: Engine, log: Log): Promise<boolean> {
     log.debug("is_quiescent failed", { error });
     return false;
   }
-}
-
-function wait(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      timer[Symbol.dispose]();
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = clock.timer(ms, done);
-    signal.addEventListener("abort", done);
-  });
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Log } from "../observe/log.ts";
-import type { Clock } from "../platform/platform.ts";
+import { type Clock, delay } from "../platform/platform.ts";
 
 /** Settings of a shutdown. */
 export interface ShutdownOptions {
@@ -115,16 +115,6 @@ export class ShutdownBudget {
 
   /** Sleeps the grace in full, unless a second signal comes. */
   async grace(): Promise<void> {
-    const { graceSeconds } = this.#options;
-    if (graceSeconds <= 0 || this.#forced.signal.aborted) return;
-    await new Promise<void>((resolve) => {
-      const end = () => {
-        timer[Symbol.dispose]();
-        this.#forced.signal.removeEventListener("abort", end);
-        resolve();
-      };
-      const timer = this.#clock.timer(1000 * graceSeconds, end);
-      this.#forced.signal.addEventListener("abort", end);
-    });
+    await delay(this.#clock, 1000 * this.#options.graceSeconds, this.#forced.signal);
   }
 }

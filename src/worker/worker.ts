@@ -6,7 +6,7 @@
 import type { Engine, EngineConfig } from "../engine/engine.ts";
 import { createLog, type Log, parseLogLevel } from "../observe/log.ts";
 import { createMetrics, type LifecycleMetrics, type Metrics } from "../observe/metrics.ts";
-import type { Platform } from "../platform/platform.ts";
+import { delay, type Platform } from "../platform/platform.ts";
 import { Admission } from "../pipeline/admission.ts";
 import { createEngineClock } from "../pipeline/engine_clock.ts";
 import { runEngine } from "../pipeline/generate.ts";
@@ -56,6 +56,11 @@ export interface WorkerParts {
   /** Store of `mem` discovery, to be shared with other parties of the process. */
   readonly memStore?: MemStore;
 }
+
+/** Longest wait for requests that are calling home when the worker is to stop. @unit milliseconds */
+const PROLOGUE_SEND_MS = 500;
+/** Time for frontends to read the prologues sent last. @unit milliseconds */
+const PROLOGUE_READ_MS = 50;
 
 /** One worker's one life: started once, stopped once. */
 export class WorkerLife {
@@ -185,11 +190,11 @@ export class WorkerLife {
     };
     const registration = await connect(register(planes.discovery, registered, log));
     undo.defer(async () => void await budget.run("records", () => registration.withdraw())); //                  2. no more are routed here
-    undo.defer(() => { //                                                                       1. not ready
+    undo.defer(async () => { //                                                                 1. not ready
       budget.begin();
       lifecycle.move("stopping");
-      hold.release();
       log.info("Readiness withdrawn", { in_flight: admission.load.active + admission.load.queued });
+      await this.#sendPrologues(hold, admission);
     });
     lifecycle.move("ready");
     log.info(`Serving ${card.display_name} on ${endpointPath(name).replaceAll("/", ".")}`);
@@ -242,6 +247,17 @@ export class WorkerLife {
       workerMetrics: metrics,
       metrics: endpointMetrics,
     };
+  }
+
+  /** Frontends kill requests whose prologue they have not read when the record goes, so these go first. */
+  async #sendPrologues(hold: PrologueHold, admission: Admission): Promise<void> {
+    hold.release();
+    if (admission.load.active === 0) return;
+    const { clock } = this.#platform;
+    const settled = new AbortController();
+    hold.settled().then(() => settled.abort());
+    await delay(clock, PROLOGUE_SEND_MS, settled.signal);
+    await delay(clock, PROLOGUE_READ_MS);
   }
 
   /** Refuses new requests and lets those inside finish; what is left when time is up ends with a migratable error. */

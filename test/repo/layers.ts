@@ -105,7 +105,12 @@ export const LAYERS: readonly Layer[] = [
   },
   { name: "kv", files: /^src\/kv\//, layers: ["protocol", "engine", "zmtp", "observe"], types: SEAMS },
   { name: "client", files: /^src\/client\//, layers: ["platform seam", "protocol"], types: SEAMS },
-  { name: "pipeline", files: /^src\/pipeline\//, layers: ["protocol", "engine", "observe"], types: SEAMS },
+  {
+    name: "pipeline",
+    files: /^src\/pipeline\//,
+    layers: ["platform seam", "protocol", "engine", "observe"],
+    types: SEAMS,
+  },
   {
     name: "backends",
     files: /^src\/worker\/backends\.ts$/,
