@@ -52,7 +52,8 @@ export class Answer {
   refuse(error: DynamoError): void {
     if (this.isOver) return;
     this.#write(encodePrologueError(error));
-    this.#end();
+    this.#isOver = true;
+    this.#out.hangUp();
   }
 
   /** Adds an item; one that cannot be encoded becomes the error that says so, and ends the answer. */
@@ -79,7 +80,8 @@ export class Answer {
     if (this.isOver) return;
     this.#out.buffer.append(FINAL[this.#codec]);
     this.#write(SENTINEL);
-    this.#end();
+    this.#isOver = true;
+    this.#out.end();
   }
 
   /** Drops the answer: nobody wants it. */
@@ -91,10 +93,5 @@ export class Answer {
   #write(frame: Uint8Array): void {
     this.#out.buffer.append(frame);
     this.#out.commit();
-  }
-
-  #end(): void {
-    this.#isOver = true;
-    this.#out.end();
   }
 }

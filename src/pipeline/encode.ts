@@ -5,7 +5,7 @@
  */
 import { DynamoError } from "../protocol/error.ts";
 import { TWO_PART_PREFIX_BYTES, writeTwoPartPrefix } from "../protocol/frame.ts";
-import { type GenerateChunk, normalizeFinishReason } from "../protocol/output.ts";
+import { type FinishReason, type GenerateChunk, normalizeFinishReason } from "../protocol/output.ts";
 import { encodeMsgpack, encodeText, stringifyJson } from "../protocol/payload.ts";
 import type { PayloadCodec } from "../protocol/record.ts";
 import type { SendBuffer } from "../protocol/send_buffer.ts";
@@ -47,11 +47,19 @@ function toWire(chunk: GenerateChunk): Record<string, unknown> {
     cum_log_probs: cum_log_probs ?? null,
     log_probs: log_probs ?? null,
     top_logprobs: top_logprobs ?? null,
-    finish_reason: finish_reason === undefined || finish_reason === null ? null : normalizeFinishReason(finish_reason),
+    finish_reason: finish_reason === undefined || finish_reason === null ? null : checkedReason(finish_reason),
     ...(stop_reason === undefined ? {} : { stop_reason }),
     index: index ?? 0,
     ...others,
   };
+}
+
+/** A reason no frontend knows is refused as the reference worker does: a bad request without a text for clients. */
+function checkedReason(reason: unknown): FinishReason {
+  const known = normalizeFinishReason(reason);
+  if (known !== null) return known;
+  const text = `engine chunk has finish_reason ${stringifyJson(reason)}, which is none of Dynamo's`;
+  throw new DynamoError("InvalidArgument", text, { publicMessage: null });
 }
 
 function checkTokenIds(ids: unknown): asserts ids is readonly number[] {

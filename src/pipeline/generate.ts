@@ -19,17 +19,23 @@ export type Run = (body: () => unknown, request: ActiveRequest) => AsyncGenerato
 export function runEngine(engine: Engine, metrics: EndpointMetrics, log: Log): Run {
   return async function* (body, context) {
     let hasBegun = false;
+    let hasTerminal = false;
     try {
       const request = parseRequest(body());
       hasBegun = true;
       for await (const chunk of engine.generate(request, context)) {
+        hasTerminal = isTerminal(chunk);
         yield chunk;
-        if (isTerminal(chunk)) return;
+        if (hasTerminal) return;
       }
       throw new DynamoError("StreamIncomplete", "the engine ended its stream without a finish_reason");
     } catch (thrown) {
       // A cancelled engine may well throw: nobody is waiting for the reason.
       if (context.ending !== null) return;
+      if (hasTerminal) {
+        log.warn("Engine threw after its last chunk", { request_id: context.id, error: thrown });
+        return;
+      }
       const error = DynamoError.from(thrown);
       metrics.failed(hasBegun ? "generate" : "deserialization");
       log.debug("Request failed", { request_id: context.id, kind: error.kind, error: error.message });

@@ -89,8 +89,13 @@ async function handle(envelope: Envelope, request: ActiveRequest, permit: Permit
       opening[Symbol.dispose]();
       workerMetrics.firstResponse((clock.now() - arrivedAt) / 1000);
     };
-    const ending = await Promise.race([respond(items, answer, hold, begin), request.ended]);
-    if (ending !== undefined) conclude(ending, request, answer, parts);
+    // One that waited until its time was up is answered without the engine, which never hears of it.
+    let { ending } = request;
+    if (ending === null) {
+      ending = await Promise.race([respond(items, request, answer, hold, begin), request.ended]);
+      if (ending !== null) parts.abort(request);
+    }
+    if (ending !== null) conclude(ending, request, answer, parts);
     await released(items, request, parts);
   } catch (error) {
     // The frontend cannot be reached, so it cannot be told either; it notices by itself.
@@ -101,29 +106,35 @@ async function handle(envelope: Envelope, request: ActiveRequest, permit: Permit
   }
 }
 
-/** Sends the prologue and every item, until all is said or the answer is over otherwise. */
+/** Sends the prologue and every item; resolves with what ended the request from outside, or `null` once all is said. */
 async function respond(
   items: AsyncGenerator<Item, void>,
+  request: ActiveRequest,
   answer: Answer,
   hold: PrologueHold,
   begin: () => void,
-): Promise<void> {
+): Promise<Ending | null> {
   const first = items.next();
   const early = await hold.wait(first);
   begin();
-  if (early?.value instanceof DynamoError && early.value.isInvalidRequest) return answer.refuse(early.value);
+  if (early?.value instanceof DynamoError && early.value.isInvalidRequest) {
+    answer.refuse(early.value);
+    return null;
+  }
   answer.begin();
   for (let step = early ?? await first; !step.done; step = await items.next()) {
+    // What an engine says to its abort is not part of the answer, which has an end of its own.
+    if (request.ending !== null) return request.ending;
     answer.add(step.value);
-    if (answer.isOver) return;
+    if (answer.isOver) return request.ending;
     if (answer.isFull) await answer.drained();
   }
-  answer.finish();
+  if (request.ending === null) answer.finish();
+  return request.ending;
 }
 
-/** Ends the answer of a request that was ended from outside, and tells the engine. */
+/** Ends the answer of a request that was ended from outside. */
 function conclude(ending: Ending, request: ActiveRequest, answer: Answer, parts: Parts): void {
-  parts.abort(request);
   if (ending.kind === "failed") return answer.fail(ending.error);
   parts.log.debug("Request aborted", { request_id: request.id, reason: ending.reason });
   if (ending.reason === "disconnect") parts.metrics.failed("publish_response");
@@ -133,8 +144,9 @@ function conclude(ending: Ending, request: ActiveRequest, answer: Answer, parts:
 
 /** Resolves when the generator has ended, or has had its time to. */
 async function released(items: AsyncGenerator<Item, void>, request: ActiveRequest, parts: Parts): Promise<void> {
-  const ended = items.return();
-  if (request.ending === null) return void await ended;
+  const ended = items.return().then(() => null);
+  // A request may yet be ended while its engine tidies up.
+  if (request.ending === null && await Promise.race([ended, request.ended]) === null) return;
   let timer: Disposable | undefined;
   const late = new Promise<"late">((resolve) => timer = parts.clock.timer(ABORT_GRACE_MS, () => resolve("late")));
   const outcome = await Promise.race([ended, late]);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { parseAddress } from "./address.ts";
 import type { DynamoError, WireError } from "./error.ts";
 import { encodeTwoPart, type TwoPartFrame } from "./frame.ts";
 import { decodeText, encodeMsgpack, encodeText, parseJson, stringifyJson } from "./payload.ts";
@@ -63,7 +64,9 @@ function callHome(value: unknown, id: string): CallHome {
     throw new SyntaxError(`stream type ${String(inner.stream_type)} is not response`);
   }
   if (inner.context !== id) throw new SyntaxError("connection_info.context differs from the request id");
-  return { address: text(inner.address, "address"), subject: text(inner.subject, "subject") };
+  const address = text(inner.address, "address");
+  parseAddress(address); // an answer that has nowhere to go is refused while that can be said
+  return { address, subject: text(inner.subject, "subject") };
 }
 
 /** Encodes the control header of a request whose answer goes to `callHome`. */

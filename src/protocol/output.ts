@@ -130,14 +130,20 @@ export function usage(promptTokens: number, completionTokens: number, cachedToke
   };
 }
 
+const PLAIN_FINISH_REASONS: readonly unknown[] = ["stop", "length", "eos", "content_filter", "cancelled"];
+
 /**
- * A finish reason in the one spelling that goes on the wire.
+ * A finish reason in the one spelling that goes on the wire; `null` if it is none.
  *
  * @source dynamo-llm 1.6.1: `abort` becomes `cancelled`, `error: x` and `error` become `{"error": x}`
  */
-export function normalizeFinishReason(reason: FinishReason): FinishReason {
-  if (typeof reason !== "string") return reason;
+export function normalizeFinishReason(reason: unknown): FinishReason | null {
+  if (PLAIN_FINISH_REASONS.includes(reason)) return reason as FinishReason;
   if (reason === "abort") return "cancelled";
   if (reason === "error") return { error: "error" };
-  return reason.startsWith("error:") ? { error: reason.slice("error:".length).trim() } : reason;
+  if (typeof reason === "string") {
+    return reason.startsWith("error:") ? { error: reason.slice("error:".length).trim() } : null;
+  }
+  const text = (reason as { error?: unknown } | null)?.error;
+  return typeof text === "string" ? { error: text } : null;
 }

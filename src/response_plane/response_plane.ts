@@ -22,6 +22,8 @@ export interface ResponseStream {
   drained(): Promise<void>;
   /** Sends what is waiting, then lets the frontend close; the stream needs no more care. */
   end(): void;
+  /** Sends what is waiting and closes our side: for an answer that has no sentinel to tell that it is whole. */
+  hangUp(): void;
   /** Drops the stream at once. */
   destroy(): void;
 }

@@ -139,6 +139,12 @@ class TcpResponseStream implements ResponseStream {
     if (this.#frames === 0) this.#finish();
   }
 
+  hangUp(): void {
+    // As if the frontend had ended its side: then we end ours too.
+    this.#hasPeerEnded = true;
+    this.end();
+  }
+
   destroy(): void {
     this.#isEnding = true;
     this.#conn?.destroy();

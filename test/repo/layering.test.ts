@@ -35,7 +35,11 @@ const BAD: readonly { readonly path: string; readonly text: string; readonly com
   { path: "src/protocol/x.ts", text: `import net from "node:net";`, complaint: /must not import the package node:net/ },
   { path: "src/protocol/x.ts", text: `export * from "../engine/engine.ts";`, complaint: /must not import src\/engine/ },
   { path: "src/engine/x.ts", text: `import { a, b } from "../worker/worker.ts";`, complaint: /\(worker\)/ },
-  { path: "src/pipeline/x.ts", text: `import { T } from "../platform/platform.ts";`, complaint: /\(platform seam\)$/ },
+  {
+    path: "src/pipeline/x.ts",
+    text: `import { T } from "../discovery/discovery.ts";`,
+    complaint: /\(discovery seam\)$/,
+  },
   {
     path: "src/pipeline/x.ts",
     text: `import type { T } from "../discovery/file.ts";`,

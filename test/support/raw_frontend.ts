@@ -142,6 +142,8 @@ export interface RawFrame {
 
 /** A worker's call home. */
 export class RawCall extends RawConn {
+  #subject: string | undefined;
+
   /** Complete frames so far. */
   get frames(): RawFrame[] {
     return splitFrames(this.bytes);
@@ -153,12 +155,28 @@ export class RawCall extends RawConn {
     return this.frames.slice(0, count);
   }
 
-  /** All frames once the sentinel is there; closes as a frontend does then. */
+  /** All frames once the sentinel is there, or the worker closed; closes as a frontend does then. */
   async whole(): Promise<RawFrame[]> {
-    await this.when("the sentinel", () => this.isClosed || isDone(this.frames));
+    await this.when("the sentinel", () => this.isClosed || this.hasEnded || this.isWhole);
     const frames = this.frames;
     this.socket.end();
     return frames;
+  }
+
+  /** Whether the sentinel is there. */
+  get isWhole(): boolean {
+    const { bytes } = this;
+    const start = bytes.length - SENTINEL_FRAME.length;
+    return start >= 0 && SENTINEL_FRAME.every((byte, i) => bytes[start + i] === byte);
+  }
+
+  /** Whom the call is for, once the handshake is there. */
+  get subject(): string | undefined {
+    if (this.#subject === undefined && this.bytes.length >= 24) {
+      const [handshake] = splitFrames(this.bytes.subarray(0, 24 + this.bytes[7]!));
+      if (handshake !== undefined) this.#subject = JSON.parse(handshake.header).subject;
+    }
+    return this.#subject;
   }
 
   /** Says `stop` or `kill`, or anything else. */
@@ -167,9 +185,11 @@ export class RawCall extends RawConn {
   }
 }
 
-function isDone(frames: readonly RawFrame[]): boolean {
-  return frames.at(-1)?.header === '"sentinel"';
-}
+const SENTINEL_FRAME = Uint8Array.of(
+  ...[0, 0, 0, 0, 0, 0, 0, 10],
+  ...new Array(16).fill(0),
+  ...encodeText('"sentinel"'),
+);
 
 /** Splits bytes into two-part frames, by the table of the protocol rather than by our own parser. */
 export function splitFrames(bytes: Uint8Array): RawFrame[] {
@@ -239,7 +259,7 @@ export async function openRawFrontend(): Promise<RawFrontend> {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", () => resolve()));
   const address = `127.0.0.1:${(server.address() as { port: number }).port}`;
 
-  const find = (subject: string) => calls.find((call) => subjectOf(call.frames[0]) === subject);
+  const find = (subject: string) => calls.find((call) => call.subject === subject);
   return {
     address,
     calls,
@@ -307,8 +327,4 @@ export async function openRawFrontend(): Promise<RawFrontend> {
       await Promise.all([closed, ...gone]);
     },
   };
-}
-
-function subjectOf(frame: RawFrame | undefined): unknown {
-  return frame === undefined ? undefined : JSON.parse(frame.header).subject;
 }

@@ -15,7 +15,13 @@ import { createWorkerOn, type Worker } from "../../src/serve.ts";
 import type { WorkerOptions } from "../../src/worker/options.ts";
 import type { WorkerInfo } from "../../src/worker/worker.ts";
 import { createLog } from "../../src/observe/log.ts";
-import { openRawFrontend, type RawCall, type RawFrontend, type RawLink, type RawRequestOptions } from "./raw_frontend.ts";
+import {
+  openRawFrontend,
+  type RawCall,
+  type RawFrontend,
+  type RawLink,
+  type RawRequestOptions,
+} from "./raw_frontend.ts";
 
 /** What happened to an engine. */
 export interface Probe {
