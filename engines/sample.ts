@@ -93,29 +93,15 @@ function withLogprobs(piece: GenerateChunk, request: GenerateRequest): GenerateC
   return { ...piece, log_probs: [own], ...(wanted > 0 ? { top_logprobs: [top] } : {}) };
 }
 
+const group = "Sample engine";
+
 /** The sample engine with its command-line options. */
 export const module: EngineModule = {
   options: [
-    {
-      key: "maxTokens",
-      flag: "max-tokens",
-      type: "integer",
-      default: 16,
-      min: 0,
-      group: "Sample engine",
-      help: "tokens of an answer when the request sets no limit",
-    },
-    {
-      key: "delay",
-      flag: "delay",
-      type: "number",
-      default: 0.01,
-      min: 0,
-      unit: "seconds",
-      group: "Sample engine",
-      help: "time per token; 0 does not sleep",
-    },
+    { key: "maxTokens", flag: "max-tokens", type: "integer", default: 16, min: 0, group, help: "tokens of an answer" },
+    { key: "delay", flag: "delay", type: "number", default: 0.01, min: 0, unit: "seconds", group, help: "per token" },
+    { key: "disableKvRouting", flag: "disable-kv-routing", type: "boolean", group, help: "as is: it publishes none" },
   ],
-  defaults: { component: "sample", modelName: undefined },
+  defaults: { component: "sample" },
   create: (values) => sampleEngine(values as SampleEngineOptions),
 };

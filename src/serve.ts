@@ -7,6 +7,7 @@ import type { Engine, EngineModule } from "./engine/engine.ts";
 import type { OptionValues } from "./engine/option.ts";
 import type { Platform } from "./platform/platform.ts";
 import { realPlatform } from "./platform/real.ts";
+import { DynamoError } from "./protocol/error.ts";
 import { createMemStore, type MemStore, openDiscovery } from "./worker/backends.ts";
 import { formatHelp, parseFlags, resolveRows, UsageError } from "./worker/command_line.ts";
 import { WORKER_OPTIONS } from "./worker/option_rows.ts";
@@ -114,12 +115,17 @@ export async function serveOn(
     const values = resolveRows(rows, given, process.env, module.defaults, (text) => warnings.push(text));
     const resolved = resolveOptions(given, process.env, module.defaults);
     const log = openLog(platform, resolved);
+    if ("eventPlane" in given) warnings.push("--event-plane has no effect: this version publishes no KV events");
     for (const text of [...warnings, ...adviceOn(resolved, process.env)]) log.warn(text);
     return await live(platform, await module.create(values), resolved, log);
   } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    process.printError(`${error.message} (--help lists the options)`);
-    return 2;
+    if (error instanceof UsageError) {
+      process.printError(`${error.message} (--help lists the options)`);
+      return 2;
+    }
+    const { kind, message } = DynamoError.from(error);
+    process.printError(`${kind}: ${message}`);
+    return 1;
   }
 }
 

@@ -175,6 +175,15 @@ export const WORKER_OPTIONS: readonly OptionRow[] = [
     help: "how answers leave",
   },
   {
+    key: "eventPlane",
+    flag: "event-plane",
+    env: "DYN_EVENT_PLANE",
+    type: "string",
+    choices: ["zmq", "nats"],
+    group: "Request plane",
+    help: "how KV events leave; taken for compatibility, this version publishes none",
+  },
+  {
     key: "requestPlaneCodec",
     env: "DYN_REQUEST_PLANE_CODEC",
     type: "string",

@@ -49,6 +49,8 @@ export interface WorkerOptions {
   readonly requestPlane?: string;
   /** How answers leave. @default "tcp" @env DYN_RESPONSE_PLANE */
   readonly responsePlane?: string;
+  /** How KV events leave; this version publishes none. @env DYN_EVENT_PLANE */
+  readonly eventPlane?: string;
   /** What frontends should encode requests with. @default "msgpack" @env DYN_REQUEST_PLANE_CODEC */
   readonly requestPlaneCodec?: "msgpack" | "json";
   /** IP address, wildcard or interface to listen on. @env DYN_TCP_RPC_HOST */
