@@ -8,7 +8,15 @@ import { type Client, type ClientOptions, openClient } from "../client/client.ts
 import { type Discovery, type InstanceWatch, watchInstances } from "../client/watch.ts";
 import { ModelStore } from "../model/store.ts";
 import type { Log } from "../observe/log.ts";
-import type { Clock, Files, Http, Net, Random, SocketAddress } from "../platform/platform.ts";
+import {
+  type Clock,
+  type Files,
+  type Http,
+  listenFault,
+  type Net,
+  type Random,
+  type SocketAddress,
+} from "../platform/platform.ts";
 import { effectiveContextLength } from "../protocol/model_card.ts";
 import { parseJson } from "../protocol/payload.ts";
 import { eventStream } from "./event_stream.ts";
@@ -239,9 +247,12 @@ async function serve(http: Http, address: SocketAddress, routes: GatewayRoutes):
   try {
     return await http.serve(address, (request) => routes.fetch(request));
   } catch (cause) {
-    const { name, code } = cause as { readonly name?: string; readonly code?: string };
-    if (name !== "AddrInUse" && code !== "EADDRINUSE") throw cause;
-    const message = `Cannot open gateway: port ${address.port} is in use; choose another one with --gateway-port`;
-    throw new Error(message, { cause });
+    const where = `${address.host}, port ${address.port}`;
+    throw new Error(
+      `Cannot open the gateway on ${where}: ${listenFault(cause)}; choose another one with --gateway-port`,
+      {
+        cause,
+      },
+    );
   }
 }

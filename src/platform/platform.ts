@@ -196,3 +196,11 @@ export function delay(clock: Clock, ms: number, signal?: AbortSignal): Promise<v
     signal?.addEventListener("abort", done);
   });
 }
+
+/** Why a listener could not be opened, in the same words on every runtime. */
+export function listenFault(error: unknown): string {
+  const { name, code, message } = error as { name?: string; code?: string; message?: string };
+  if (name === "AddrInUse" || code === "EADDRINUSE") return "the port is in use";
+  if (code === "EADDRNOTAVAIL" || name === "AddrNotAvailable") return "it is no address of this machine";
+  return message ?? String(error);
+}

@@ -4,7 +4,14 @@
  * @module
  */
 import type { Log } from "../observe/log.ts";
-import type { Clock, Conn, ConnHandlers, Net, SocketAddress } from "../platform/platform.ts";
+import {
+  type Clock,
+  type Conn,
+  type ConnHandlers,
+  listenFault,
+  type Net,
+  type SocketAddress,
+} from "../platform/platform.ts";
 import { formatAddress, type ListenHost } from "../protocol/address.ts";
 import { encodeAck, type RequestFrame, RequestFrameParser } from "../protocol/frame.ts";
 import { decodeText, encodeText } from "../protocol/payload.ts";
@@ -98,8 +105,8 @@ async function listen(
     return await net.listen(address, accept);
   } catch (cause) {
     const where = formatAddress(address.host, address.port);
-    const text = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(`Cannot listen for requests on ${where}: ${text} (DYN_TCP_RPC_HOST, DYN_TCP_RPC_PORT)`, { cause });
+    const text = `Cannot listen for requests on ${where}: ${listenFault(cause)} (DYN_TCP_RPC_HOST, DYN_TCP_RPC_PORT)`;
+    throw new Error(text, { cause });
   }
 }
 

@@ -6,7 +6,7 @@
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { Artifacts, createStatusApp } from "../observe/status_server.ts";
-import type { HttpServer, Platform } from "../platform/platform.ts";
+import { type HttpServer, listenFault, type Platform } from "../platform/platform.ts";
 import type { EndpointName } from "../protocol/record.ts";
 import { formatAddress, resolveListenHost } from "../protocol/address.ts";
 import type { Lifecycle } from "./lifecycle.ts";
@@ -70,10 +70,8 @@ export async function openSystemServer(parts: SystemServerParts): Promise<System
       log.info("System server listening", { address: formatAddress(host.advertise, opened.address.port) });
       return opened;
     } catch (cause) {
-      const text = cause instanceof Error ? cause.message : String(cause);
-      throw new Error(`Cannot open the system server on ${formatAddress(host.bind, port)}: ${text} (DYN_SYSTEM_PORT)`, {
-        cause,
-      });
+      const where = formatAddress(host.bind, port);
+      throw new Error(`Cannot open the system server on ${where}: ${listenFault(cause)} (DYN_SYSTEM_PORT)`, { cause });
     }
   };
   const isSet = options.systemPort !== undefined;

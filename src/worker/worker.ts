@@ -151,7 +151,7 @@ export class WorkerLife {
     undo.defer(async () => void await budget.run("records", () => planes[Symbol.asyncDispose]())); //           7. card, then sockets
     const metrics = createMetrics({ instanceId: planes.discovery.instanceId, now: () => clock.now() });
     const system = undo.use(
-      await openSystemServer({ platform: this.#platform, options, log, metrics, lifecycle, name }),
+      await connect(openSystemServer({ platform: this.#platform, options, log, metrics, lifecycle, name })),
     );
 
     let gauges: LifecycleMetrics | null = null;

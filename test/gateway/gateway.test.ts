@@ -237,7 +237,7 @@ test("openGateway() says which port is in use and which option changes it", asyn
   const port = Number(new URL(stack.url).port);
   await using discovery = await openMemDiscovery(new MemStore(), realPlatform);
   const opening = openGateway({ platform: realPlatform, discovery, port, log: SILENT });
-  await assert.rejects(opening, { message: new RegExp(`port ${port} is in use.*--gateway-port`) });
+  await assert.rejects(opening, { message: new RegExp(`port ${port}: the port is in use.*--gateway-port`) });
 });
 
 test("disposing the gateway ends running answers", async () => {
