@@ -4,49 +4,16 @@
  * @module
  */
 import { MODEL_FLAGS } from "./card_check.ts";
+import type { EngineConfig } from "./engine_config.ts";
 import { DynamoError } from "./error.ts";
 import type { CardFiles, ModelCard, ModelFlag, RuntimeConfig, StructuralTag, WorkerType } from "./model_card.ts";
 import { REASONING_PARSERS, TOOL_CALL_PARSERS } from "./parser_names.ts";
 import { type EndpointName, slug } from "./record.ts";
 
-/** What the card takes over from the engine; an `EngineConfig` is one. */
-export interface CardEngine {
-  /** Model name or path. */
-  readonly model: string;
-  /** Name clients use. */
-  readonly servedModelName?: string;
-  /** Further names clients may use. */
-  readonly modelAliases?: readonly string[];
-  /** Longest prompt plus output; 0 counts as given. @unit tokens */
-  readonly contextLength?: number;
-  /** Tokens in a KV cache block. @default 16 */
-  readonly kvCacheBlockSize?: number;
-  /** KV cache blocks of one rank. */
-  readonly totalKvBlocks?: number;
-  /** Most sequences at once. */
-  readonly maxNumSeqs?: number;
-  /** Most tokens in one step. */
-  readonly maxNumBatchedTokens?: number;
-  /** Most LoRA adapters on the device. */
-  readonly maxGpuLoraCount?: number;
-  /** Data-parallel ranks. @default 1 */
-  readonly dataParallelSize?: number;
-  /** First rank. @default 0 */
-  readonly dataParallelStartRank?: number;
-  /** Whether EAGLE speculation is on. @default false */
-  readonly enableEagle?: boolean;
-  /** Rendezvous host; advertised together with the port. */
-  readonly bootstrapHost?: string;
-  /** Rendezvous port. */
-  readonly bootstrapPort?: number;
-  /** Free data for routers. */
-  readonly runtimeData?: Readonly<Record<string, unknown>>;
-}
-
 /** Everything a card is made of. */
 export interface ModelCardInput {
   /** What the engine said when it started. */
-  readonly engine: CardEngine;
+  readonly engine: EngineConfig;
   /** Name clients use; wins over the engine's. */
   readonly servedModelName?: string;
   /** Model path or name as given to the worker; left out for a name-only card. */
@@ -243,7 +210,7 @@ function completeTag(tag: StructuralTag): StructuralTag {
   });
 }
 
-function bootstrap(engine: CardEngine): RuntimeConfig["disaggregated_endpoint"] {
+function bootstrap(engine: EngineConfig): RuntimeConfig["disaggregated_endpoint"] {
   const port = count(engine.bootstrapPort, "bootstrapPort", 1, 0xffff);
   if (engine.bootstrapHost === undefined || port === undefined) return undefined;
   return { bootstrap_host: engine.bootstrapHost, bootstrap_port: port };

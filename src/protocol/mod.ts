@@ -84,5 +84,6 @@ export {
   type StructuralTag,
   type WorkerType,
 } from "./model_card.ts";
-export { buildModelCard, type CardEngine, type ModelCardInput } from "./card_build.ts";
+export { buildModelCard, type ModelCardInput } from "./card_build.ts";
+export type { EngineConfig } from "./engine_config.ts";
 export { modelSum } from "./model_sum.ts";
