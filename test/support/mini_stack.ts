@@ -5,7 +5,8 @@ import { builtinModelFiles } from "../../src/model/builtin.ts";
 import { hostedCardFiles, modelFilesOf } from "../../src/model/folder.ts";
 import { SILENT } from "../../src/observe/log.ts";
 import { realPlatform } from "../../src/platform/real.ts";
-import { buildModelCard, type CardEngine } from "../../src/protocol/card_build.ts";
+import { buildModelCard } from "../../src/protocol/card_build.ts";
+import type { EngineConfig } from "../../src/protocol/engine_config.ts";
 import { encodeInstance, encodeModel, instanceKey, modelKey } from "../../src/protocol/record.ts";
 import { type MiniRequest, type MiniWorker, startMiniWorker } from "./mini_worker.ts";
 
@@ -23,7 +24,7 @@ export interface MiniStack extends AsyncDisposable {
 /** Starts a gateway, and a worker that serves model `tiny`. */
 export async function startMiniStack(
   script: (request: MiniRequest) => void | Promise<void>,
-  engine: Partial<CardEngine> = {},
+  engine: Partial<EngineConfig> = {},
 ): Promise<MiniStack> {
   await using undo = new AsyncDisposableStack();
   const worker = undo.use(await startMiniWorker(realPlatform.net, script));
