@@ -11,7 +11,8 @@ import { DynamoError } from "./protocol/error.ts";
 import { createMemStore, type MemStore, openDiscovery } from "./worker/backends.ts";
 import { formatHelp, parseFlags, resolveRows, UsageError } from "./worker/command_line.ts";
 import { WORKER_OPTIONS } from "./worker/option_rows.ts";
-import { type ResolvedWorkerOptions, resolveOptions, type WorkerOptions } from "./worker/options.ts";
+import type { ResolvedWorkerOptions, WorkerOptions } from "./worker/options.ts";
+import { resolveOptions } from "./worker/resolve_options.ts";
 import { type Log, openLog, type WorkerInfo, WorkerLife, type WorkerOutcome } from "./worker/worker.ts";
 
 /** A worker that is driven by code rather than by signals. */

@@ -24,7 +24,7 @@ export function runEngine(engine: Engine, metrics: EndpointMetrics, log: Log): R
       const request = parseRequest(body());
       hasBegun = true;
       for await (const chunk of engine.generate(request, context)) {
-        hasTerminal = isTerminal(chunk);
+        hasTerminal = isLast(chunk);
         yield chunk;
         if (hasTerminal) return;
       }
@@ -47,6 +47,9 @@ export function runEngine(engine: Engine, metrics: EndpointMetrics, log: Log): R
   };
 }
 
-function isTerminal(chunk: GenerateChunk): boolean {
-  return chunk.finish_reason !== undefined && chunk.finish_reason !== null;
+/** Whether nothing can follow an item: it is an error, or a chunk that says how the answer ended. */
+export function isLast(item: Item): boolean {
+  if (item instanceof DynamoError) return true;
+  const { finish_reason } = item as GenerateChunk;
+  return finish_reason !== undefined && finish_reason !== null;
 }

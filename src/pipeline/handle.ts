@@ -15,7 +15,7 @@ import type { Admission, Permit } from "./admission.ts";
 import { Answer } from "./answer.ts";
 import { decodeBody, decodeEnvelope, type Envelope } from "./decode.ts";
 import type { Item } from "./encode.ts";
-import type { Run } from "./generate.ts";
+import { isLast, type Run } from "./generate.ts";
 import type { PrologueHold } from "./prologue_hold.ts";
 
 /** What a request meets on its way. */
@@ -127,6 +127,8 @@ async function respond(
     if (request.ending !== null) return request.ending;
     answer.add(step.value);
     if (answer.isOver) return request.ending;
+    // The frontend need not wait for what the engine has to tidy up.
+    if (isLast(step.value)) break;
     if (answer.isFull) await answer.drained();
   }
   if (request.ending === null) answer.finish();

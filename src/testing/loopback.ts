@@ -14,7 +14,8 @@ import type { GenerateRequest } from "../protocol/request.ts";
 import type { InstanceRecord } from "../protocol/record.ts";
 import { createWorkerOn } from "../serve.ts";
 import { createMemStore, openDiscovery } from "../worker/backends.ts";
-import { resolveOptions, type WorkerOptions } from "../worker/options.ts";
+import type { WorkerOptions } from "../worker/options.ts";
+import { resolveOptions } from "../worker/resolve_options.ts";
 import type { WorkerOutcome } from "../worker/worker.ts";
 
 export { ClientError };

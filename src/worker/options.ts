@@ -3,11 +3,8 @@
  *
  * @module
  */
-import type { OptionValues } from "../engine/option.ts";
-import { resolveRows } from "./command_line.ts";
-import { WORKER_OPTIONS } from "./option_rows.ts";
 
-/** Settings of a worker, by the keys of {@linkcode WORKER_OPTIONS}; all optional. */
+/** Settings of a worker, by the keys of `WORKER_OPTIONS`; all optional. */
 export interface WorkerOptions {
   /** Dynamo namespace. @default "dynamo" @env DYN_NAMESPACE */
   readonly namespace?: string;
@@ -130,21 +127,3 @@ type Defaulted =
 
 /** Complete settings: every option with a default has a value. */
 export type ResolvedWorkerOptions = WorkerOptions & Required<Pick<WorkerOptions, Defaulted>>;
-
-/**
- * Completes settings: what is given, then the environment, then the defaults.
- *
- * @throws {UsageError} If a value of the environment cannot be parsed.
- */
-export function resolveOptions(
-  given: OptionValues,
-  env: Readonly<Record<string, string | undefined>>,
-  defaults: OptionValues = {},
-): ResolvedWorkerOptions {
-  const values = resolveRows(WORKER_OPTIONS, given, env, defaults);
-  const isMem = values.discoveryBackend === "mem";
-  const isGraceSet = given.graceSeconds !== undefined || (env.DYN_GRACEFUL_SHUTDOWN_GRACE_PERIOD_SECS ?? "") !== "";
-  const grace = isMem && !isGraceSet ? 0 : Math.max(0, values.graceSeconds as number);
-  const suffix = values.namespaceSuffix === undefined ? "" : `-${values.namespaceSuffix}`;
-  return { ...values, graceSeconds: grace, namespace: `${values.namespace}${suffix}` } as ResolvedWorkerOptions;
-}

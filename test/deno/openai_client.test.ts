@@ -7,7 +7,7 @@ import { SILENT } from "../../src/observe/log.ts";
 import { realPlatform } from "../../src/platform/real.ts";
 import { createWorkerOn } from "../../src/serve.ts";
 import { createMemStore, openDiscovery } from "../../src/worker/backends.ts";
-import { resolveOptions } from "../../src/worker/options.ts";
+import { resolveOptions } from "../../src/worker/resolve_options.ts";
 
 /** Most time from a client's abort to the engine's signal. The goal is 100 ms; a loaded machine may take longer. @unit milliseconds */
 const MAX_ABORT_MS = 1000;
