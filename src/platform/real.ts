@@ -12,21 +12,28 @@ import type { Clock, Platform, Process, Random } from "./platform.ts";
 import { nodeNet } from "./tcp_node.ts";
 import { bunNet } from "./tcp_bun.ts";
 
+const isDeno = process.versions.deno !== undefined;
+
 /** Runs of this turn; one immediate serves them all. */
 let turn: (() => void)[] = [];
-/** When the last turn ended, and when the turns without a pause between them began. */
+/** When the last turn ended, and whether the next followed it without a pause. */
+let isRunning = false;
 let turnEndedAt = 0;
-let busySince = 0;
+let isBusy = false;
+/** When Deno's event loop looked at its sockets last. */
+let polledAt = 0;
 
 /** Turns this close together leave the event loop no time to wait for sockets. @unit milliseconds */
 const PAUSE_MS = 0.2;
 /** Time after which busy turns let the event loop look at its sockets. @unit milliseconds */
-const BUSY_MS = 1;
+const POLL_MS = 1;
 
 function runTurn(): void {
   const runs = turn;
   turn = [];
+  isRunning = true;
   for (const run of runs) run();
+  isRunning = false;
   turnEndedAt = performance.now();
 }
 
@@ -35,12 +42,12 @@ function runTurn(): void {
  * requests and connects would wait for tens of milliseconds. A call that a thread answers makes it look at once.
  */
 function scheduleTurn(): void {
-  if (process.versions.deno === undefined) return void setImmediate(runTurn);
   const now = performance.now();
-  if (now - turnEndedAt > PAUSE_MS) busySince = now;
-  if (now - busySince < BUSY_MS) return void setImmediate(runTurn);
+  isBusy = isRunning || now - turnEndedAt < PAUSE_MS;
+  if (!isBusy) polledAt = now;
+  if (!isDeno || now - polledAt < POLL_MS) return void setImmediate(runTurn);
   lstat("/", () => {
-    busySince = performance.now();
+    polledAt = performance.now();
     runTurn();
   });
 }
@@ -63,6 +70,9 @@ const clock: Clock = {
   endOfTurn(run: () => void): void {
     if (turn.length === 0) scheduleTurn();
     turn.push(run);
+  },
+  get isBusy(): boolean {
+    return isBusy;
   },
 };
 

@@ -13,21 +13,21 @@ const EMPTY = new Uint8Array(0);
  * taken is never written again.
  */
 export class SendBuffer {
-  /** Where to write; only up to {@linkcode length} is used. */
+  /** Where to write, at the places that {@linkcode reserve} returns. */
   bytes: Uint8Array = EMPTY;
+  #start = 0;
+  #end = 0;
+
   /** Bytes waiting. */
-  length = 0;
+  get length(): number {
+    return this.#end - this.#start;
+  }
 
   /** Makes room for `count` bytes at the end and returns where they begin. */
   reserve(count: number): number {
-    const at = this.length;
-    const needed = at + count;
-    if (needed > this.bytes.length) {
-      const grown = new Uint8Array(Math.max(REGION_BYTES, needed + at));
-      grown.set(this.bytes.subarray(0, at));
-      this.bytes = grown;
-    }
-    this.length = needed;
+    if (this.#end + count > this.bytes.length) this.#move(count);
+    const at = this.#end;
+    this.#end += count;
     return at;
   }
 
@@ -39,9 +39,18 @@ export class SendBuffer {
 
   /** Takes what is waiting; the rest of the room is used for what follows. */
   take(): Uint8Array {
-    const taken = this.bytes.subarray(0, this.length);
-    this.bytes = this.bytes.subarray(this.length);
-    this.length = 0;
+    const taken = new Uint8Array(this.bytes.buffer, this.#start, this.#end - this.#start);
+    this.#start = this.#end;
     return taken;
+  }
+
+  /** Moves what is waiting to a region with room for `count` bytes more. */
+  #move(count: number): void {
+    const { length } = this;
+    const grown = new Uint8Array(Math.max(REGION_BYTES, 2 * length + count));
+    grown.set(this.bytes.subarray(this.#start, this.#end));
+    this.bytes = grown;
+    this.#start = 0;
+    this.#end = length;
   }
 }

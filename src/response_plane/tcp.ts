@@ -18,6 +18,13 @@ export interface TcpResponsePlaneOptions {
   readonly clock: Clock;
   /** How long a dial may take. @unit milliseconds */
   readonly connectTimeoutMs: number;
+  /**
+   * How long a frame may wait for company while the process is busy; 0 sends the frames of each turn at its end. The
+   * first two writes of a stream, which bring the first token, and the last never wait.
+   *
+   * @unit milliseconds
+   */
+  readonly coalesceMs: number;
 }
 
 /**
@@ -37,12 +44,12 @@ const PORT_RETRY_MS = 200;
 
 /** Makes the plane; it opens nothing by itself. */
 export function openTcpResponsePlane(options: TcpResponsePlaneOptions): ResponsePlane {
-  const { net, clock, connectTimeoutMs } = options;
+  const { net, clock, connectTimeoutMs, coalesceMs } = options;
   const streams = new Set<TcpResponseStream>();
 
   const open = async (callHome: CallHome, onAbort: (reason: AbortReason) => void): Promise<ResponseStream> => {
     const address = parseAddress(callHome.address);
-    const stream = new TcpResponseStream(clock, onAbort, () => streams.delete(stream));
+    const stream = new TcpResponseStream({ clock, coalesceMs, onAbort, onGone: () => streams.delete(stream) });
     const deadline = new AbortController();
     using _timer = clock.timer(connectTimeoutMs, () => {
       deadline.abort(new Error(`Cannot dial ${callHome.address}: no answer within ${connectTimeoutMs} ms`));
@@ -73,6 +80,13 @@ export function openTcpResponsePlane(options: TcpResponsePlaneOptions): Response
   };
 }
 
+interface StreamParts {
+  readonly clock: Clock;
+  readonly coalesceMs: number;
+  readonly onAbort: (reason: AbortReason) => void;
+  readonly onGone: () => void;
+}
+
 class TcpResponseStream implements ResponseStream {
   readonly buffer = new SendBuffer();
   /** Resolves when the connection is closed. */
@@ -84,13 +98,17 @@ class TcpResponseStream implements ResponseStream {
     closed: () => this.#close(),
   };
   readonly #clock: Clock;
+  readonly #coalesceMs: number;
   readonly #parser = new TwoPartParser(MAX_WORD_BYTES);
   readonly #onGone: () => void;
   #onAbort: ((reason: AbortReason) => void) | null;
   #resolveGone!: () => void;
   #conn: Conn | null = null;
-  /** Frames committed in this turn. */
+  /** Frames committed and not sent. */
   #frames = 0;
+  /** When the first of them was committed. */
+  #waitingSince = 0;
+  #writes = 0;
   /** The socket asked us to wait. */
   #blocked = false;
   /** Nothing more will be written. */
@@ -102,8 +120,9 @@ class TcpResponseStream implements ResponseStream {
   #closeTimer: Disposable | null = null;
   #sentBytes = 0;
 
-  constructor(clock: Clock, onAbort: (reason: AbortReason) => void, onGone: () => void) {
+  constructor({ clock, coalesceMs, onAbort, onGone }: StreamParts) {
     this.#clock = clock;
+    this.#coalesceMs = coalesceMs;
     this.#onAbort = onAbort;
     this.#onGone = onGone;
     this.gone = new Promise((resolve) => this.#resolveGone = resolve);
@@ -126,7 +145,9 @@ class TcpResponseStream implements ResponseStream {
   }
 
   commit(): void {
-    if (++this.#frames === 1) this.#clock.endOfTurn(this.#flush);
+    if (++this.#frames > 1) return;
+    this.#waitingSince = this.#clock.now();
+    this.#clock.endOfTurn(this.#flush);
   }
 
   drained(): Promise<void> {
@@ -150,9 +171,11 @@ class TcpResponseStream implements ResponseStream {
     this.#conn?.destroy();
   }
 
-  /** Sends all frames of this turn with one write. */
+  /** Sends all frames that wait with one write. */
   readonly #flush = (): void => {
+    if (this.#mayWait()) return this.#clock.endOfTurn(this.#flush);
     this.#frames = 0;
+    this.#writes++;
     if (this.#isClosed || this.#conn === null) return;
     const bytes = this.buffer.take();
     this.#sentBytes += bytes.length;
@@ -160,6 +183,12 @@ class TcpResponseStream implements ResponseStream {
     if (!this.#blocked) this.#release();
     if (this.#isEnding) this.#finish();
   };
+
+  /** A write costs more than everything else about a token, so frames of a busy process wait a moment for the next. */
+  #mayWait(): boolean {
+    return this.#clock.isBusy && this.#writes > 1 && !this.#isEnding && !this.isFull &&
+      this.#clock.now() - this.#waitingSince < this.#coalesceMs;
+  }
 
   /** Everything is written: the frontend closes now; if it does not, we do. */
   #finish(): void {

@@ -63,6 +63,7 @@ export const BACKENDS = {
         net: platform.net,
         clock: platform.clock,
         connectTimeoutMs: 1000 * options.connectTimeoutSeconds,
+        coalesceMs: options.coalesceMs,
       }),
   },
 } as const;

@@ -230,6 +230,16 @@ export const WORKER_OPTIONS: readonly OptionRow[] = [
     group: "Request plane",
     help: "time to reach a frontend with an answer",
   },
+  {
+    key: "coalesceMs",
+    env: "STATOR_COALESCE_MS",
+    type: "number",
+    default: 1,
+    min: 0,
+    unit: "milliseconds",
+    group: "Request plane",
+    help: "time a token may wait for the next ones while the worker is busy; the first never waits",
+  },
   // Limits
   {
     key: "engineRequestLimit",

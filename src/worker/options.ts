@@ -58,6 +58,15 @@ export interface WorkerOptions {
   readonly maxMessageBytes?: number;
   /** Time to reach a frontend with an answer. @unit seconds @default 5 @env STATOR_CONNECT_TIMEOUT_SECS */
   readonly connectTimeoutSeconds?: number;
+  /**
+   * How long a token may wait for the next ones of its answer while the worker is busy, so that they share a write; the
+   * first token never waits.
+   *
+   * @unit milliseconds; 0 sends the tokens of each turn of the event loop at its end
+   * @default 1
+   * @env STATOR_COALESCE_MS
+   */
+  readonly coalesceMs?: number;
   /** Most requests in the engine. @env DYN_ENGINE_REQUEST_LIMIT */
   readonly engineRequestLimit?: number;
   /** Most requests that wait, when the engine's limit is set. @default 16 @env DYN_DYNAMO_REQUEST_QUEUE_LIMIT */
@@ -113,6 +122,7 @@ type Defaulted =
   | "tcpRpcPort"
   | "maxMessageBytes"
   | "connectTimeoutSeconds"
+  | "coalesceMs"
   | "requestQueueLimit"
   | "workerPoolSize"
   | "workQueueSize"

@@ -15,6 +15,7 @@ function handClock(): Clock & { advance(ms: number): void; readonly timers: numb
       timers.add(timer);
       return { [Symbol.dispose]: () => void timers.delete(timer) };
     },
+    isBusy: false,
     endOfTurn: (run) => run(),
     advance(ms) {
       now += ms;

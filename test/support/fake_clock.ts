@@ -14,6 +14,8 @@ interface PendingTimer {
 
 /** Virtual time. Monotonic time begins at 0. */
 export class FakeClock implements Clock {
+  /** Set by a test that wants turns to follow each other without a pause. */
+  isBusy = false;
   #now = 0;
   #wallOffset: number;
   #order = 0;
