@@ -17,6 +17,8 @@ export interface Clock {
   timer(delayMs: number, fire: () => void): Disposable;
   /** Calls `run` once when everything that is ready in this turn of the event loop has run. Calls keep their order. */
   endOfTurn(run: () => void): void;
+  /** Calls `run` once at the end of the next turn that happens anyway, or when `withinMs` have passed without one. */
+  laterTurn(run: () => void, withinMs: number): void;
   /** Whether this turn followed the last without a pause: the process has more to do than it has time for. */
   readonly isBusy: boolean;
 }

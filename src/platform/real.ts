@@ -17,7 +17,6 @@ const isDeno = process.versions.deno !== undefined;
 /** Runs of this turn; one immediate serves them all. */
 let turn: (() => void)[] = [];
 /** When the last turn ended, and whether the next followed it without a pause. */
-let isRunning = false;
 let turnEndedAt = 0;
 let isBusy = false;
 /** When Deno's event loop looked at its sockets last. */
@@ -31,10 +30,23 @@ const POLL_MS = 1;
 function runTurn(): void {
   const runs = turn;
   turn = [];
-  isRunning = true;
   for (const run of runs) run();
-  isRunning = false;
+  runLater();
   turnEndedAt = performance.now();
+}
+
+/** Runs that no turn was scheduled for; a turn takes them along, else the timer does. */
+let later: (() => void)[] = [];
+let laterTimer: ReturnType<typeof setTimeout> | null = null;
+
+function runLater(): void {
+  if (later.length === 0) return;
+  const runs = later;
+  later = [];
+  for (const run of runs) run();
+  if (later.length > 0 || laterTimer === null) return;
+  clearTimeout(laterTimer);
+  laterTimer = null;
 }
 
 /**
@@ -43,7 +55,7 @@ function runTurn(): void {
  */
 function scheduleTurn(): void {
   const now = performance.now();
-  isBusy = isRunning || now - turnEndedAt < PAUSE_MS;
+  isBusy = now - turnEndedAt < PAUSE_MS;
   if (!isBusy) polledAt = now;
   if (!isDeno || now - polledAt < POLL_MS) return void setImmediate(runTurn);
   lstat("/", () => {
@@ -64,12 +76,19 @@ const clock: Clock = {
     return wallOffset + performance.now();
   },
   timer(delayMs: number, fire: () => void): Disposable {
-    const timer = setTimeout(fire, delayMs);
+    const timer = setTimeout(fire, Math.max(0, delayMs));
     return { [Symbol.dispose]: () => clearTimeout(timer) };
   },
   endOfTurn(run: () => void): void {
     if (turn.length === 0) scheduleTurn();
     turn.push(run);
+  },
+  laterTurn(run: () => void, withinMs: number): void {
+    later.push(run);
+    laterTimer ??= setTimeout(() => {
+      laterTimer = null;
+      runLater();
+    }, withinMs);
   },
   get isBusy(): boolean {
     return isBusy;

@@ -144,6 +144,8 @@ export const bunNet: Net = {
     const open = (socket: BunSocket) => {
       const conn = socket.data = new BunConn(socket);
       conn.handlers = accept(conn);
+      // Dropped by its owner before there was anybody to tell.
+      if (conn.isClosed) conn.handlers.closed(conn.error);
     };
     const { host: hostname, port } = address;
     const listener = bun.listen({ hostname, port, allowHalfOpen: true, socket: { ...HANDLERS, open } });

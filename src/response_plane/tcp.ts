@@ -37,6 +37,8 @@ const MAX_WAITING_FRAMES = 64;
 const CLOSE_TIMEOUT_MS = 10_000;
 /** How long ended streams may take to get their bytes out when the plane closes. @unit milliseconds */
 const FLUSH_TIMEOUT_MS = 1000;
+/** Frames follow each other closely if one comes within this many times the time that it may wait. */
+const CLOSE_FRAMES = 4;
 /** Longest thing a frontend says; its words are 30 bytes. @unit bytes */
 const MAX_WORD_BYTES = 64 * 1024;
 /** A new local port is tried this often when they are used up. @unit milliseconds @source dynamo-runtime 1.6.1 */
@@ -107,7 +109,7 @@ class TcpResponseStream implements ResponseStream {
   /** Frames committed and not sent. */
   #frames = 0;
   /** When the first of them was committed. */
-  #waitingSince = 0;
+  #waitingSince = -Infinity;
   #writes = 0;
   /** The socket asked us to wait. */
   #blocked = false;
@@ -145,9 +147,9 @@ class TcpResponseStream implements ResponseStream {
   }
 
   commit(): void {
-    if (++this.#frames > 1) return;
-    this.#waitingSince = this.#clock.now();
-    this.#clock.endOfTurn(this.#flush);
+    this.#frames++;
+    if (this.#frames === 1) this.#schedule();
+    else if (this.#frames === MAX_WAITING_FRAMES) this.#clock.endOfTurn(this.#flush);
   }
 
   drained(): Promise<void> {
@@ -158,6 +160,7 @@ class TcpResponseStream implements ResponseStream {
   end(): void {
     this.#isEnding = true;
     if (this.#frames === 0) this.#finish();
+    else this.#clock.endOfTurn(this.#flush);
   }
 
   hangUp(): void {
@@ -171,24 +174,36 @@ class TcpResponseStream implements ResponseStream {
     this.#conn?.destroy();
   }
 
+  /**
+   * Frames leave at the end of the turn. A write costs more than everything else about a token, so when the process is
+   * busy and this stream's frames follow each other closely, they wait a moment for the next.
+   */
+  #schedule(): void {
+    const now = this.#clock.now();
+    const isClose = now - this.#waitingSince < CLOSE_FRAMES * this.#coalesceMs;
+    this.#waitingSince = now;
+    if (isClose && this.#writes > 1 && this.#clock.isBusy) this.#clock.laterTurn(this.#flushIfDue, this.#coalesceMs);
+    else this.#clock.endOfTurn(this.#flush);
+  }
+
+  readonly #flushIfDue = (): void => {
+    if (this.#frames === 0) return;
+    if (this.#clock.now() - this.#waitingSince >= this.#coalesceMs) this.#flush();
+    else this.#clock.laterTurn(this.#flushIfDue, this.#coalesceMs);
+  };
+
   /** Sends all frames that wait with one write. */
   readonly #flush = (): void => {
-    if (this.#mayWait()) return this.#clock.endOfTurn(this.#flush);
+    if (this.#frames === 0 || this.#conn === null) return;
     this.#frames = 0;
+    if (this.#isClosed) return;
     this.#writes++;
-    if (this.#isClosed || this.#conn === null) return;
     const bytes = this.buffer.take();
     this.#sentBytes += bytes.length;
     if (!this.#conn.write(bytes)) this.#blocked = true;
     if (!this.#blocked) this.#release();
     if (this.#isEnding) this.#finish();
   };
-
-  /** A write costs more than everything else about a token, so frames of a busy process wait a moment for the next. */
-  #mayWait(): boolean {
-    return this.#clock.isBusy && this.#writes > 1 && !this.#isEnding && !this.isFull &&
-      this.#clock.now() - this.#waitingSince < this.#coalesceMs;
-  }
 
   /** Everything is written: the frontend closes now; if it does not, we do. */
   #finish(): void {

@@ -16,6 +16,7 @@ function handClock(): Clock & { advance(ms: number): void; readonly timers: numb
       return { [Symbol.dispose]: () => void timers.delete(timer) };
     },
     isBusy: false,
+    laterTurn: (run: () => void) => run(),
     endOfTurn: (run) => run(),
     advance(ms) {
       now += ms;

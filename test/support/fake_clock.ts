@@ -52,6 +52,10 @@ export class FakeClock implements Clock {
     this.#turn.push(run);
   }
 
+  laterTurn(run: () => void, withinMs: number): void {
+    this.timer(withinMs, run);
+  }
+
   /** Timers that were set and have neither fired nor been cancelled. */
   get pendingTimers(): number {
     return this.#timers.size;
