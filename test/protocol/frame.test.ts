@@ -51,8 +51,11 @@ describe("RequestFrameParser", () => {
         const parser = new RequestFrameParser(1 << 20);
         const found: typeof frames = [];
         for (const piece of pieces(stream, seed, most)) {
-          parser.push(piece, ({ path, headers, payload }) =>
-            found.push({ path: path.slice(), headers: headers.slice(), payload: payload.slice() }));
+          parser.push(
+            piece,
+            ({ path, headers, payload }) =>
+              found.push({ path: path.slice(), headers: headers.slice(), payload: payload.slice() }),
+          );
         }
         assert.deepEqual(found, frames);
         assert.equal(parser.pendingBytes, 0);
@@ -135,7 +138,9 @@ describe("AckParser", () => {
     for (const most of [1, 3, 100]) {
       const texts: string[] = [];
       const parser = new AckParser(1024);
-      for (const piece of pieces(stream, 5, most)) parser.push(piece, (data) => texts.push(new TextDecoder().decode(data)));
+      for (const piece of pieces(stream, 5, most)) {
+        parser.push(piece, (data) => texts.push(new TextDecoder().decode(data)));
+      }
       assert.deepEqual(texts, ["", "Server overloaded: full", ""]);
     }
   });

@@ -80,7 +80,9 @@ describe("response frames equal the captured ones", () => {
   });
 
   it("for an engine's own finish reasons", () => {
-    assert.ok(sent("finish-reason-cancelled").some((hex) => hex.includes(toHex(new TextEncoder().encode("cancelled")))));
+    assert.ok(
+      sent("finish-reason-cancelled").some((hex) => hex.includes(toHex(new TextEncoder().encode("cancelled")))),
+    );
   });
 });
 
