@@ -67,7 +67,7 @@ function checkTokenIds(ids: unknown): asserts ids is readonly number[] {
     throw new DynamoError("InvalidArgument", "engine chunk has no token_ids array", { publicMessage: null });
   }
   for (const id of ids) {
-    if (id >>> 0 !== id) {
+    if (typeof id !== "number" || id >>> 0 !== id) {
       const text = `engine chunk has token id ${String(id)}, which is no unsigned 32-bit integer`;
       throw new DynamoError("InvalidArgument", text, { publicMessage: null });
     }

@@ -23,7 +23,12 @@ const resolve = (host: string | undefined, interfaces = MACHINE) => {
 const CASES: readonly [what: string, host: string | undefined, interfaces: readonly HostInterface[], want: string][] = [
   ["nothing: the first IPv4 address that is not loopback", undefined, MACHINE, "10.0.0.7"],
   ["blank counts as nothing", "  ", MACHINE, "10.0.0.7"],
-  ["nothing without IPv4: IPv6, but no link-local one", undefined, MACHINE.filter((one) => one.family === "IPv6"), "2001:db8::7"],
+  [
+    "nothing without IPv4: IPv6, but no link-local one",
+    undefined,
+    MACHINE.filter((one) => one.family === "IPv6"),
+    "2001:db8::7",
+  ],
   ["nothing but loopback", undefined, LOOPBACK, "127.0.0.1"],
   ["no interface at all", undefined, [], "127.0.0.1"],
   ["an IPv4 literal, not on this machine", "192.0.2.1", MACHINE, "192.0.2.1"],
@@ -44,7 +49,9 @@ for (const [what, host, interfaces, want] of CASES) {
   test(`resolveListenHost() takes ${what}`, () => assert.equal(resolve(host, interfaces), want));
 }
 
-for (const host of ["256.0.0.1", "255.255.255.255", "224.0.0.1", "239.1.2.3", "ff02::1", "fe80::1", "febf::2", "a:b:zz"]) {
+for (
+  const host of ["256.0.0.1", "255.255.255.255", "224.0.0.1", "239.1.2.3", "ff02::1", "fe80::1", "febf::2", "a:b:zz"]
+) {
   test(`resolveListenHost() refuses ${host}`, () => {
     assert.throws(
       () => resolve(host),
@@ -67,6 +74,18 @@ test("formatAddress() and parseAddress() are inverses, with brackets around IPv6
   }
 });
 
-for (const text of ["", "127.0.0.1", "127.0.0.1:", ":80", "127.0.0.1:0", "127.0.0.1:65536", "::1:80", "a:80/x", "udp://a:80"]) {
+for (
+  const text of [
+    "",
+    "127.0.0.1",
+    "127.0.0.1:",
+    ":80",
+    "127.0.0.1:0",
+    "127.0.0.1:65536",
+    "::1:80",
+    "a:80/x",
+    "udp://a:80",
+  ]
+) {
   test(`parseAddress() refuses ${JSON.stringify(text)}`, () => assert.throws(() => parseAddress(text), SyntaxError));
 }

@@ -56,7 +56,9 @@ test("toWire() cuts the text at 4096 bytes, never inside a character", () => {
 test("from() keeps a DynamoError and wraps anything else as Unknown with its cause", () => {
   const own = new DynamoError("Cancelled", "x");
   assert.equal(DynamoError.from(own), own);
-  for (const [thrown, message] of [[new RangeError("far"), "RangeError: far"], ["text", "text"], [undefined, "undefined"]]) {
+  for (
+    const [thrown, message] of [[new RangeError("far"), "RangeError: far"], ["text", "text"], [undefined, "undefined"]]
+  ) {
     const error = DynamoError.from(thrown);
     assert.deepEqual([error.kind, error.message, error.cause], ["Unknown", message, thrown]);
   }

@@ -37,3 +37,9 @@ for (const [given, sent] of REASONS) {
     assert.deepEqual(normalizeFinishReason(given), sent);
   });
 }
+
+for (const reason of ["tool_calls", "", "Stop", 7, null, {}, { error: 7 }]) {
+  test(`normalizeFinishReason() knows no ${JSON.stringify(reason)}`, () => {
+    assert.equal(normalizeFinishReason(reason), null);
+  });
+}

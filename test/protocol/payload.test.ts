@@ -48,9 +48,12 @@ test("MessagePack keeps 64-bit integers in both directions", () => {
 });
 
 test("encodeMsgpack() writes integers as integers of the least width, and leaves undefined members out", () => {
-  assert.deepEqual([...encodeMsgpack([0, 127, 128, 65_535, 65_536, 4_294_967_295])].map((byte) => byte.toString(16)).join(" "), [
-    "96 0 7f cc 80 cd ff ff ce 0 1 0 0 ce ff ff ff ff",
-  ].join());
+  assert.deepEqual(
+    [...encodeMsgpack([0, 127, 128, 65_535, 65_536, 4_294_967_295])].map((byte) => byte.toString(16)).join(" "),
+    [
+      "96 0 7f cc 80 cd ff ff ce 0 1 0 0 ce ff ff ff ff",
+    ].join(),
+  );
   assert.deepEqual([...encodeMsgpack({ a: undefined })], [0x80]);
 });
 

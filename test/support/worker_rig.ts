@@ -4,6 +4,7 @@
  * @module
  */
 import { MemStore } from "../../src/discovery/mem.ts";
+import { FakeClock } from "./fake_clock.ts";
 import type { Engine } from "../../src/engine/engine.ts";
 import type { GenerateContext } from "../../src/engine/context.ts";
 import type { Platform } from "../../src/platform/platform.ts";
@@ -134,7 +135,11 @@ export async function startRig(engine: Engine, options: RigOptions = {}): Promis
   await using undo = new AsyncDisposableStack();
   const platform = platformWith(options.platform, options.env);
   const worker = createWorkerOn(platform, engine, { systemPort: 0, ...options.worker }, store, log);
-  undo.defer(async () => void await worker.stop());
+  undo.defer(async () => {
+    const stopping = worker.stop();
+    if (platform.clock instanceof FakeClock) await passUntilSettled(platform.clock, stopping);
+    await stopping;
+  });
   const info = await worker.start();
   // Disposed before the worker, so that streams a test leaves behind do not hold the shutdown up.
   const frontend = undo.use(await openRawFrontend());
@@ -167,6 +172,16 @@ export async function startRig(engine: Engine, options: RigOptions = {}): Promis
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
+}
+
+/** Lets virtual time pass until the promise is settled: a worker's shutdown waits for it. */
+async function passUntilSettled(clock: FakeClock, promise: Promise<unknown>): Promise<void> {
+  let isSettled = false;
+  promise.finally(() => isSettled = true);
+  for (let i = 0; i < 1000 && !isSettled; i++) {
+    await clock.advance(100);
+    await new Promise<void>((resolve) => setTimeout(resolve, 1));
+  }
 }
 
 /** Waits, in real time, until `ask` says so. */

@@ -1,0 +1,36 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { SILENT } from "../../src/observe/log.ts";
+import { Lifecycle, type WorkerState } from "../../src/worker/lifecycle.ts";
+
+const STATES: readonly WorkerState[] = ["init", "starting", "ready", "stopping", "stopped"];
+const LEGAL: readonly (readonly [WorkerState, WorkerState])[] = [
+  ["init", "starting"],
+  ["init", "stopped"],
+  ["starting", "ready"],
+  ["starting", "stopping"],
+  ["starting", "stopped"],
+  ["ready", "stopping"],
+  ["stopping", "stopped"],
+];
+const WAY: Readonly<Record<WorkerState, readonly WorkerState[]>> = {
+  init: [],
+  starting: ["starting"],
+  ready: ["starting", "ready"],
+  stopping: ["starting", "ready", "stopping"],
+  stopped: ["stopped"],
+};
+
+test("only legal moves are made, and staying is none", () => {
+  for (const from of STATES) {
+    for (const to of STATES) {
+      const lifecycle = new Lifecycle(SILENT);
+      for (const state of WAY[from]) lifecycle.move(state);
+      const isLegal = from === to || LEGAL.some(([a, b]) => a === from && b === to);
+      if (isLegal) lifecycle.move(to);
+      else assert.throws(() => lifecycle.move(to), { message: `Cannot move from ${from} to ${to}` });
+      assert.equal(lifecycle.state, isLegal ? to : from);
+      assert.equal(lifecycle.isReady, lifecycle.state === "ready");
+    }
+  }
+});
