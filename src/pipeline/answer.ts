@@ -13,12 +13,15 @@ import { encodeItem, type Item } from "./encode.ts";
 export class Answer {
   readonly #out: ResponseStream;
   readonly #codec: PayloadCodec;
+  readonly #onUnencodable: () => void;
   #hasPrologue = false;
   #isOver = false;
 
-  constructor(out: ResponseStream, codec: PayloadCodec) {
+  /** @param onUnencodable Told when an item cannot be encoded. */
+  constructor(out: ResponseStream, codec: PayloadCodec, onUnencodable: () => void) {
     this.#out = out;
     this.#codec = codec;
+    this.#onUnencodable = onUnencodable;
   }
 
   /** Whether nothing more may be written, or could arrive. */
@@ -63,6 +66,7 @@ export class Answer {
       encodeItem(this.#out.buffer, item, this.#codec);
       this.#out.commit();
     } catch (error) {
+      this.#onUnencodable();
       this.fail(DynamoError.from(error));
     }
   }

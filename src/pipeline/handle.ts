@@ -83,7 +83,8 @@ async function handle(envelope: Envelope, request: ActiveRequest, permit: Permit
     await permit.entered;
     workerMetrics.permitWait((clock.now() - arrivedAt) / 1000);
     using opening = hold.open();
-    answer = new Answer(await parts.responses.open(head.callHome, (reason) => request.abort(reason)), head.codec);
+    const out = await parts.responses.open(head.callHome, (reason) => request.abort(reason));
+    answer = new Answer(out, head.codec, () => metrics.failed("serialization"));
     const items = parts.run(() => decodeBody(envelope.body, head.codec), request);
     const begin = () => {
       opening[Symbol.dispose]();

@@ -207,3 +207,12 @@ for (const codec of ["json", "msgpack"] as const) {
     });
   }
 }
+
+test("a chunk that cannot be encoded is counted as such", async () => {
+  const { engine } = probeEngine(async function* () {
+    yield { text: "x" } as unknown as GenerateChunk;
+  });
+  await using rig = await startRig(engine);
+  await (await rig.send()).whole();
+  assert.equal(await rig.metric("dynamo_component_errors_total", 'error_type="serialization"'), 1);
+});
