@@ -9,5 +9,7 @@ await run({
   engines: {
     sample: async () => (await import("./engines/sample.ts")).module,
   },
-  commands: {},
+  commands: {
+    conformance: () => import("./src/commands/conformance.ts"),
+  },
 });

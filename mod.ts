@@ -21,7 +21,13 @@
  * @module
  */
 export { createWorker, parseWorkerArgs, serve, type ServeOptions, type Worker, type WorkerArgs } from "./src/serve.ts";
-export { defineEngine, type Engine, type EngineConfig, type EngineModule } from "./src/engine/engine.ts";
+export {
+  defineEngine,
+  type Engine,
+  type EngineConfig,
+  type EngineModule,
+  type JsonObject,
+} from "./src/engine/engine.ts";
 export { type AbortReason, type EngineClock, type GenerateContext, RequestAborted } from "./src/engine/context.ts";
 export type { OptionRow, OptionValues } from "./src/engine/option.ts";
 export {
@@ -40,12 +46,13 @@ export {
   type TopLogprob,
   usage,
 } from "./src/protocol/output.ts";
-export type {
-  GenerateRequest,
-  OutputOptions,
-  RoutingHints,
-  SamplingOptions,
-  StopConditions,
+export {
+  type GenerateRequest,
+  isProbe,
+  type OutputOptions,
+  type RoutingHints,
+  type SamplingOptions,
+  type StopConditions,
 } from "./src/protocol/request.ts";
 export type { EndpointName } from "./src/protocol/record.ts";
 export { UsageError } from "./src/worker/command_line.ts";

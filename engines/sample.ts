@@ -49,6 +49,7 @@ export function sampleEngine(options: SampleEngineOptions = {}): Engine {
 
     async *generate(request, ctx): AsyncGenerator<GenerateChunk> {
       const prompt = request.token_ids.length;
+      if (ctx.signal.aborted) return yield chunk.cancelled(usage(prompt, 0));
       if (disaggregationMode === "encode") {
         const media = request.mm_processor_kwargs as Record<string, unknown> | undefined;
         return yield {

@@ -13,6 +13,7 @@ import { formatHelp, parseFlags, resolveRows, UsageError } from "./worker/comman
 import { WORKER_OPTIONS } from "./worker/option_rows.ts";
 import type { ResolvedWorkerOptions, WorkerOptions } from "./worker/options.ts";
 import { resolveOptions } from "./worker/resolve_options.ts";
+import { targetLog } from "./observe/log.ts";
 import { type Log, openLog, type WorkerInfo, WorkerLife, type WorkerOutcome } from "./worker/worker.ts";
 
 /** A worker that is driven by code rather than by signals. */
@@ -179,7 +180,9 @@ async function openGatewayFor(
   await using undo = new AsyncDisposableStack();
   const discovery = undo.use(await openDiscovery({ platform, options, log, memStore }));
   const port = options.gatewayPort ?? DEFAULT_GATEWAY_PORT;
-  const gateway = undo.use(await openGateway({ platform, discovery, host: options.gatewayHost, port, log }));
+  const gateway = undo.use(
+    await openGateway({ platform, discovery, host: options.gatewayHost, port, log: targetLog(log, "stator::gateway") }),
+  );
   const origin = `http://${gateway.address}`;
   life.ready.then(({ modelName }) => {
     const body = JSON.stringify({ model: modelName, messages: [{ role: "user", content: "Hello" }], stream: true });

@@ -11,6 +11,9 @@ import type { OptionRow, OptionValues } from "./option.ts";
 
 export type { EngineConfig };
 
+/** An object as JSON has them, in wire spelling. */
+export type JsonObject = Readonly<Record<string, unknown>>;
+
 /**
  * A token-in, token-out engine.
  *
@@ -38,6 +41,13 @@ export interface Engine {
   drain?(signal: AbortSignal): void | Promise<void>;
   /** Polled while a prefill worker drains; `true` ends the wait, `null` means it cannot be told. */
   isQuiescent?(): boolean | null | Promise<boolean | null>;
+  /**
+   * A small request for the health canary to send while nobody else does, such as
+   * `{ token_ids: [bos], stop_conditions: { max_tokens: 1, ignore_eos: true }, sampling_options: { temperature: 0 } }`.
+   * Asked once after `start`, if the canary is on and no operator has set another; `null` means that there is none. The
+   * request comes to `generate` like any other, marked for `isProbe`: a decode engine must not ask it for a prefill result.
+   */
+  healthCheckPayload?(): JsonObject | null;
   /** Frees everything; must cope with a `start` that failed half way. Called exactly once per `start`. */
   cleanup(): void | Promise<void>;
 }

@@ -3,61 +3,105 @@
  *
  * @module
  */
+import { LOG_LEVELS, type LogLevel, parseLogFilter } from "./log_filter.ts";
+import { formatColored, formatJsonl, formatReadable, type LogFormat } from "./log_format.ts";
+import { type LogRequest, type LogRequestFields, requestFields } from "./log_request.ts";
 
-/** How much a line matters. */
-export type LogLevel = "trace" | "debug" | "info" | "warn" | "error";
+export type { LogLevel } from "./log_filter.ts";
+export { type LogFormat, parseLogFormat } from "./log_format.ts";
+export type { LogRequest } from "./log_request.ts";
 
-/** Values that belong to a line, by name. */
+/** Values that belong to a line, by name. Prompts and tokens do not belong to any. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
-/** Takes log lines; which of them are shown is decided by `DYN_LOG`. */
+/**
+ * Takes log lines; which of them are shown is decided by `DYN_LOG`.
+ *
+ * A line about a request takes the request itself and gets its ids from it, which costs nothing when it is not shown.
+ */
 export interface Log {
   /** Detail of one request. */
-  debug(message: string, fields?: LogFields): void;
+  debug(message: string, fields?: LogFields, request?: LogRequest): void;
   /** A step in the worker's life. */
-  info(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields, request?: LogRequest): void;
   /** Something is wrong, and the worker goes on. */
-  warn(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields, request?: LogRequest): void;
   /** Something is lost. */
-  error(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields, request?: LogRequest): void;
+  /** The log of a part of the program, such as `stator::pipeline`; see {@linkcode targetLog}. */
+  child?(target: string): Log;
 }
-
-const ORDER: readonly LogLevel[] = ["trace", "debug", "info", "warn", "error"];
 
 /** Settings of a log. */
 export interface LogOptions {
-  /** Least level shown. @default "info" @env DYN_LOG */
+  /** Directives, `level` or `target=level`, joined by commas. @default none @env DYN_LOG */
+  readonly filter?: string;
+  /** Least level shown where no directive of the filter says otherwise. @default "info" */
   readonly level?: LogLevel;
-  /** Unix time of a line. @unit milliseconds */
+  /** How lines look. @default "readable" @env DYN_LOGGING_CONSOLE_FORMAT */
+  readonly format?: LogFormat;
+  /** Whether readable lines have colours. @default false */
+  readonly isColored?: boolean;
+  /** Target of the lines; readable ones show none when it is empty. @default "" */
+  readonly target?: string;
+  /** Unix time of a line. @unit milliseconds, fractional */
   readonly wallTime: () => number;
+  /** Offset of the local time from UTC, for readable lines. @unit minutes, east positive @default UTC @env DYN_LOG_USE_LOCAL_TZ */
+  readonly utcOffset?: (wallTime: number) => number;
   /** Takes finished lines, without a line break. */
   readonly write: (line: string) => void;
 }
 
-/** Makes a log of readable lines: time, level, message, `name=value` fields. */
+const NO_FIELDS: LogFields = {};
+const NO_REQUEST: LogRequestFields = {};
+const ignore = (): void => {};
+
+/** Makes a log. Directives of the filter that make no sense are told in one warning, whatever is shown otherwise. */
 export function createLog(options: LogOptions): Log {
-  const least = ORDER.indexOf(options.level ?? "info");
-  const line = (level: LogLevel) => (message: string, fields: LogFields = {}) => {
-    if (ORDER.indexOf(level) < least) return;
-    const time = new Date(options.wallTime()).toISOString();
-    const tail = Object.entries(fields).map(([name, value]) => ` ${name}=${formatValue(value)}`).join("");
-    options.write(`${time} ${level.toUpperCase().padStart(5)} ${message}${tail}`);
+  const { level: fallback, wallTime, utcOffset, write } = options;
+  const filter = parseLogFilter(options.filter ?? "", fallback);
+  const format = options.format === "jsonl" ? formatJsonl : options.isColored ? formatColored : formatReadable;
+
+  const line = (level: LogLevel, target: string): Log["info"] => (message, fields = NO_FIELDS, request) => {
+    const time = wallTime();
+    const record = { time, utcOffset: utcOffset?.(time) ?? null, level, target, message };
+    let text: string;
+    try {
+      const ids = request === undefined ? NO_REQUEST : requestFields(request);
+      text = format({ ...record, fields, request: ids });
+    } catch (error) {
+      // What cannot even be listed must not fail the caller, who has something to say.
+      text = format({ ...record, fields: { unprintable: error }, request: NO_REQUEST });
+    }
+    write(text);
   };
-  return { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") };
+  const open = (target: string): Log => {
+    const least = filter.least(target);
+    const shown = least === "off" ? [] : LOG_LEVELS.slice(LOG_LEVELS.indexOf(least));
+    // What is not shown is decided here, once: such a call looks at nothing that it is given.
+    const method = (level: LogLevel) => shown.includes(level) ? line(level, target) : ignore;
+    return {
+      debug: method("debug"),
+      info: method("info"),
+      warn: method("warn"),
+      error: method("error"),
+      child: open,
+    };
+  };
+
+  const target = options.target ?? "";
+  if (filter.rejected.length > 0) {
+    line("warn", target)("Ignoring log directives that are neither level nor target=level", {
+      directives: filter.rejected.join(", "),
+    });
+  }
+  return open(target);
 }
 
-/** The default level of a `DYN_LOG` filter: its directive without a target. */
-export function parseLogLevel(filter: string | undefined): LogLevel {
-  const wanted = (filter ?? "").split(",").map((part) => part.trim().toLowerCase()).find((part) => !part.includes("="));
-  if (wanted === "off") return "error";
-  return ORDER.find((level) => level === wanted) ?? "info";
+/** A log whose lines carry a target; the log itself if it has no use for one. */
+export function targetLog(log: Log, target: string): Log {
+  return log.child?.(target) ?? log;
 }
 
 /** A log that shows nothing. */
 export const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
-
-function formatValue(value: unknown): string {
-  if (value instanceof Error) return JSON.stringify(`${value.name}: ${value.message}`);
-  if (typeof value === "string") return /^[\w.:/@+-]+$/.test(value) ? value : JSON.stringify(value);
-  return typeof value === "object" && value !== null ? JSON.stringify(value) : String(value);
-}

@@ -25,7 +25,9 @@ export function createEngineClock(clock: Clock): EngineClock {
   const alarm = new Alarm(clock);
   const aborts = new WeakMap<AbortSignal, Set<Wake>>();
   const sleepUntil = (time: number, signal?: AbortSignal): Promise<void> => {
-    if (time <= clock.now() || signal?.aborted) return Promise.resolve();
+    // An engine that has not noticed its abort yet must not spin here and keep everything else from running.
+    if (signal?.aborted) return nextTurn();
+    if (time <= clock.now()) return Promise.resolve();
     return new Promise((resolve) => {
       const sleepers = signal === undefined ? null : sleepersOf(signal, aborts);
       const wake = () => {

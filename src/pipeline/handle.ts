@@ -68,7 +68,7 @@ export function createAccept(parts: Parts): Accept {
     const sentAt = Number(envelope.headers["x-frontend-send-ts-ns"]) / NS_PER_MS;
     if (sentAt > 0) workerMetrics.transit(Math.max(0, clock.wallTime() - sentAt) / 1000);
     metrics.received(raw.payload.length);
-    handle(envelope, request, permit, parts).catch((error) => log.error("Request handling failed", { error }));
+    handle(envelope, request, permit, parts).catch((error) => log.error("Request handling failed", { error }, request));
     return null;
   };
 }
@@ -101,7 +101,7 @@ async function handle(envelope: Envelope, request: ActiveRequest, permit: Permit
   } catch (error) {
     // The frontend cannot be reached, so it cannot be told either; it notices by itself.
     metrics.failed("response_stream");
-    log.warn("Cannot answer a request", { request_id: request.id, address: head.callHome.address, error });
+    log.warn("Cannot answer a request", { address: head.callHome.address, error }, request);
   } finally {
     metrics.finished((clock.now() - arrivedAt) / 1000, answer?.bytes ?? 0);
   }
@@ -139,7 +139,7 @@ async function respond(
 /** Ends the answer of a request that was ended from outside. */
 function conclude(ending: Ending, request: ActiveRequest, answer: Answer, parts: Parts): void {
   if (ending.kind === "failed") return answer.fail(ending.error);
-  parts.log.debug("Request aborted", { request_id: request.id, reason: ending.reason });
+  parts.log.debug("Request aborted", { reason: ending.reason }, request);
   if (ending.reason === "disconnect") parts.metrics.failed("publish_response");
   else parts.metrics.cancelled();
   answer.drop();
@@ -155,6 +155,6 @@ async function released(items: AsyncGenerator<Item, void>, request: ActiveReques
   const outcome = await Promise.race([ended, late]);
   timer?.[Symbol.dispose]();
   if (outcome !== "late") return;
-  parts.log.warn("Engine ignores an abort; its stream is detached", { request_id: request.id });
+  parts.log.warn("Engine ignores an abort; its stream is detached", {}, request);
   ended.catch(() => {});
 }

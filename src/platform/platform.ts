@@ -164,6 +164,8 @@ export interface Process {
   print(line: string): void;
   /** Writes a line to standard error. */
   printError(line: string): void;
+  /** Whether standard error is a terminal. */
+  readonly isErrorTerminal?: boolean;
 }
 
 /** Everything Stator needs from outside. */

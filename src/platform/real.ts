@@ -121,6 +121,7 @@ const thisProcess: Process = {
   exit: (code) => process.exit(code),
   print: (line) => void process.stdout.write(line + "\n"),
   printError: (line) => void process.stderr.write(line + "\n"),
+  isErrorTerminal: process.stderr.isTTY === true,
 };
 
 function runtimeName(): string {

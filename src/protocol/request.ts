@@ -147,6 +147,15 @@ export interface GenerateRequest {
   readonly [member: string]: unknown;
 }
 
+/**
+ * Whether a request is a probe of the health canary, which no client has sent and no other worker has prepared.
+ *
+ * @source dynamo 1.6.1, `backend/health_check.py`, `is_probe`: `true` and nothing like it
+ */
+export function isProbe(request: GenerateRequest): boolean {
+  return request._HEALTH_CHECK === true;
+}
+
 const NO_STOP_CONDITIONS: StopConditions = {
   max_tokens: null,
   stop: null,

@@ -1,9 +1,20 @@
 /**
- * Tools for testing engines: a fake context, and a worker with a frontend in one process.
+ * Tools for testing engines: the conformance kit, a fake context, and a worker with a frontend in one process.
  *
  * @module
  */
 export { type CancellingContext, cancellingContext, fakeContext } from "./context.ts";
+export { type ConformanceOptions, runConformance } from "./conformance.ts";
+export type { ConformanceRole } from "./conformance_bench.ts";
+export {
+  assertConformance,
+  type CheckResult,
+  type ConformanceCheck,
+  ConformanceError,
+  type ConformanceFailure,
+  type ConformanceReport,
+  type ViolationKind,
+} from "./conformance_report.ts";
 export {
   ClientError,
   type Loopback,
@@ -12,5 +23,5 @@ export {
   type LoopbackRequestOptions,
   startLoopback,
 } from "./loopback.ts";
-export type { Log, LogFields } from "../observe/log.ts";
+export type { Log, LogFields, LogRequest } from "../observe/log.ts";
 export type { ReceivedError } from "../protocol/error.ts";

@@ -6,7 +6,7 @@
 import type { Discovery } from "../discovery/discovery.ts";
 import { openFileDiscovery } from "../discovery/file.ts";
 import { MemStore, openMemDiscovery } from "../discovery/mem.ts";
-import type { Log } from "../observe/log.ts";
+import { type Log, targetLog } from "../observe/log.ts";
 import type { Platform } from "../platform/platform.ts";
 import { resolveListenHost } from "../protocol/address.ts";
 import type { RequestPlane } from "../request_plane/request_plane.ts";
@@ -40,7 +40,7 @@ export const BACKENDS = {
       openFileDiscovery({
         root: options.fileKv ?? `${platform.files.temporaryDirectory}/${FILE_STORE_NAME}`,
         platform,
-        log,
+        log: targetLog(log, "stator::discovery"),
       }),
   },
   requestPlane: {
@@ -50,7 +50,7 @@ export const BACKENDS = {
       return openTcpRequestPlane({
         net: platform.net,
         clock: platform.clock,
-        log,
+        log: targetLog(log, "stator::request_plane"),
         host: resolveListenHost(host, "DYN_TCP_RPC_HOST", platform.net.interfaces()),
         port: options.tcpRpcPort,
         maxMessageBytes: options.maxMessageBytes,

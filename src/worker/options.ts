@@ -67,6 +67,13 @@ export interface WorkerOptions {
    * @env STATOR_COALESCE_MS
    */
   readonly coalesceMs?: number;
+  /**
+   * What happens when an engine breaks the stream contract: nothing, a warning once a stream, or the stream fails.
+   *
+   * @default "warn", or "throw" with `mem` discovery
+   * @env STATOR_VALIDATE
+   */
+  readonly validate?: "off" | "warn" | "throw";
   /** Most requests in the engine. @env DYN_ENGINE_REQUEST_LIMIT */
   readonly engineRequestLimit?: number;
   /** Most requests that wait, when the engine's limit is set. @default 16 @env DYN_DYNAMO_REQUEST_QUEUE_LIMIT */
@@ -102,8 +109,23 @@ export interface WorkerOptions {
   readonly gatewayPort?: number;
   /** Its address to listen on. @default "127.0.0.1" @env STATOR_GATEWAY_HOST */
   readonly gatewayHost?: string;
-  /** Least level of log lines. @default "info" @env DYN_LOG */
+  /**
+   * Which log lines are shown: `level` for all, `target=level` for a target such as `stator::pipeline` and those below it,
+   * joined by commas. Levels are `trace`, `debug`, `info`, `warn`, `error` and `off`; the longest target counts.
+   *
+   * @default "info"
+   * @env DYN_LOG
+   * @source dynamo-runtime 1.6.1, `logging.rs`; `RUST_LOG` is not read there either
+   */
   readonly logFilter?: string;
+  /** How log lines look: `readable` or `jsonl`. @default "readable", or "jsonl" with `logJsonl` @env DYN_LOGGING_CONSOLE_FORMAT */
+  readonly logFormat?: string;
+  /** Older spelling of the format `jsonl`; counts when `logFormat` is not set. @default false @env DYN_LOGGING_JSONL */
+  readonly logJsonl?: boolean;
+  /** Readable log lines show local time with its offset instead of UTC. @default false @env DYN_LOG_USE_LOCAL_TZ */
+  readonly logLocalTime?: boolean;
+  /** No colours in readable log lines, on a terminal either. @default false @env DYN_SDK_DISABLE_ANSI_LOGGING */
+  readonly logPlain?: boolean;
 }
 
 type Defaulted =
@@ -123,6 +145,7 @@ type Defaulted =
   | "maxMessageBytes"
   | "connectTimeoutSeconds"
   | "coalesceMs"
+  | "validate"
   | "requestQueueLimit"
   | "workerPoolSize"
   | "workQueueSize"

@@ -8,6 +8,9 @@ import { resolveRows } from "./command_line.ts";
 import { WORKER_OPTIONS } from "./option_rows.ts";
 import type { ResolvedWorkerOptions } from "./options.ts";
 
+/** A worker on `mem` discovery is one under development: nobody routes to it, and its engine's mistakes should show. */
+const MEM_DEFAULTS: OptionValues = { graceSeconds: 0, validate: "throw" };
+
 /**
  * Completes settings: what is given, then the environment, then the defaults.
  *
@@ -18,10 +21,14 @@ export function resolveOptions(
   env: Readonly<Record<string, string | undefined>>,
   defaults: OptionValues = {},
 ): ResolvedWorkerOptions {
-  const values = resolveRows(WORKER_OPTIONS, given, env, defaults);
-  const isMem = values.discoveryBackend === "mem";
-  const isGraceSet = given.graceSeconds !== undefined || (env.DYN_GRACEFUL_SHUTDOWN_GRACE_PERIOD_SECS ?? "") !== "";
-  const grace = isMem && !isGraceSet ? 0 : Math.max(0, values.graceSeconds as number);
+  const settled = resolveRows(WORKER_OPTIONS, given, env, defaults);
+  const values = settled.discoveryBackend === "mem"
+    ? resolveRows(WORKER_OPTIONS, given, env, { ...defaults, ...MEM_DEFAULTS })
+    : settled;
   const suffix = values.namespaceSuffix === undefined ? "" : `-${values.namespaceSuffix}`;
-  return { ...values, graceSeconds: grace, namespace: `${values.namespace}${suffix}` } as ResolvedWorkerOptions;
+  return {
+    ...values,
+    graceSeconds: Math.max(0, values.graceSeconds as number),
+    namespace: `${values.namespace}${suffix}`,
+  } as ResolvedWorkerOptions;
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Engine, EngineConfig } from "../engine/engine.ts";
-import { createLog, type Log, parseLogLevel } from "../observe/log.ts";
+import { createLog, type Log, parseLogFormat, targetLog } from "../observe/log.ts";
 import { createMetrics, type LifecycleMetrics, type Metrics } from "../observe/metrics.ts";
 import { delay, type Platform } from "../platform/platform.ts";
 import { Admission } from "../pipeline/admission.ts";
@@ -13,6 +13,7 @@ import { runEngine } from "../pipeline/generate.ts";
 import { createAccept, type Parts } from "../pipeline/handle.ts";
 import { PrologueHold } from "../pipeline/prologue_hold.ts";
 import { DynamoError } from "../protocol/error.ts";
+import type { WorkerType } from "../protocol/model_card.ts";
 import { type EndpointName, endpointPath } from "../protocol/record.ts";
 import { createMemStore, type MemStore, openPlanes, type Planes } from "./backends.ts";
 import { openCard } from "./card.ts";
@@ -62,6 +63,16 @@ const PROLOGUE_SEND_MS = 500;
 /** Time for frontends to read the prologues sent last. @unit milliseconds */
 const PROLOGUE_READ_MS = 50;
 
+/** What a serving endpoint is made of. */
+interface ServingParts {
+  readonly planes: Planes;
+  readonly admission: Admission;
+  readonly hold: PrologueHold;
+  readonly metrics: Metrics;
+  readonly name: EndpointName;
+  readonly role: WorkerType;
+}
+
 /** One worker's one life: started once, stopped once. */
 export class WorkerLife {
   /** Resolves when requests are served, rejects if it never comes to that. */
@@ -70,6 +81,8 @@ export class WorkerLife {
   readonly finished: Promise<WorkerOutcome>;
   readonly #platform: Platform;
   readonly #options: ResolvedWorkerOptions;
+  /** For parts, which have targets of their own. */
+  readonly #rootLog: Log;
   readonly #log: Log;
   readonly #memStore: MemStore;
   readonly #engine: Engine;
@@ -86,7 +99,8 @@ export class WorkerLife {
     this.#platform = platform;
     this.#options = options;
     this.#memStore = memStore ?? createMemStore();
-    this.#log = log ?? openLog(platform, options);
+    this.#rootLog = log ?? openLog(platform, options);
+    this.#log = targetLog(this.#rootLog, "stator::worker");
     this.#lifecycle = new Lifecycle(this.#log);
     const { shutdownTimeoutSeconds: timeoutSeconds, graceSeconds } = options;
     this.#budget = new ShutdownBudget({ clock: platform.clock, log: this.#log, timeoutSeconds, graceSeconds });
@@ -147,11 +161,12 @@ export class WorkerLife {
 
     await using undo = new AsyncDisposableStack();
     const memStore = this.#memStore;
-    const planes = await connect(openPlanes({ platform: this.#platform, options, log, memStore }));
+    const planes = await connect(openPlanes({ platform: this.#platform, options, log: this.#rootLog, memStore }));
     undo.defer(async () => void await budget.run("records", () => planes[Symbol.asyncDispose]())); //           7. card, then sockets
     const metrics = createMetrics({ instanceId: planes.discovery.instanceId, now: () => clock.now() });
+    const systemLog = targetLog(this.#rootLog, "stator::system_server");
     const system = undo.use(
-      await connect(openSystemServer({ platform: this.#platform, options, log, metrics, lifecycle, name })),
+      await connect(openSystemServer({ platform: this.#platform, options, log: systemLog, metrics, lifecycle, name })),
     );
 
     let gauges: LifecycleMetrics | null = null;
@@ -176,7 +191,7 @@ export class WorkerLife {
     });
     const hold = new PrologueHold(clock);
     const admission = createAdmission(options, metrics);
-    const parts = this.#parts(planes, admission, hold, metrics, name);
+    const parts = this.#parts({ planes, admission, hold, metrics, name, role });
     const endpoint = undo.use(planes.requests.serve(name, planes.discovery.instanceId, createAccept(parts)));
     undo.defer(() => this.#endRequests(admission)); //                                          4. no request is left
     undo.defer(() => budget.grace()); //                                                        3. still serving
@@ -227,21 +242,22 @@ export class WorkerLife {
     }
   }
 
-  #parts(planes: Planes, admission: Admission, hold: PrologueHold, metrics: Metrics, name: EndpointName): Parts {
+  #parts({ planes, admission, hold, metrics, name, role }: ServingParts): Parts {
     const endpointMetrics = metrics.endpoint(name);
     const { clock } = this.#platform;
-    const [engine, log] = [this.#engine, this.#log];
+    const engine = this.#engine;
+    const log = targetLog(this.#rootLog, "stator::pipeline");
     return {
       admission,
       hold,
       clock,
       log,
       responses: planes.responses,
-      run: runEngine(engine, endpointMetrics, log),
+      run: runEngine(engine, { mode: this.#options.validate, role }, endpointMetrics, log),
       abort: (request) => {
         if (engine.abort === undefined) return;
         const told = Promise.resolve().then(() => engine.abort?.(request));
-        told.catch((error) => log.warn("engine.abort() failed", { request_id: request.id, error }));
+        told.catch((error) => log.warn("engine.abort() failed", { error }, request));
       },
       engineClock: createEngineClock(clock),
       workerMetrics: metrics,
@@ -268,7 +284,10 @@ export class WorkerLife {
     const { active, queued } = admission.load;
     this.#log.warn("Requests did not finish in time; ending them", { active, queued });
     admission.expire(new DynamoError("EngineShutdown", "the worker is shutting down"));
-    await this.#budget.run("cleanup", () => admission.idle());
+    // An engine that ignores its aborts must leave cleanup some time.
+    const idle = new AbortController();
+    admission.idle().then(() => idle.abort());
+    await delay(this.#platform.clock, this.#budget.remainingMs("cleanup") / 2, idle.signal);
   }
 }
 
@@ -307,10 +326,22 @@ function aborted(signal: AbortSignal): Promise<void> {
 }
 
 /** The log that the options ask for, on standard error. */
-export function openLog(platform: Platform, options: ResolvedWorkerOptions): Log {
-  return createLog({
-    level: parseLogLevel(options.logFilter),
-    wallTime: () => platform.clock.wallTime(),
-    write: (line) => platform.process.printError(line),
+export function openLog({ clock, process }: Platform, options: ResolvedWorkerOptions): Log {
+  const { logFilter, logFormat, logJsonl, logLocalTime, logPlain } = options;
+  const format = parseLogFormat(logFormat ?? (logJsonl ? "jsonl" : "readable"));
+  const log = createLog({
+    filter: logFilter,
+    format: format ?? "readable",
+    isColored: process.isErrorTerminal === true && logPlain !== true,
+    target: "stator",
+    wallTime: () => clock.wallTime(),
+    ...(logLocalTime ? { utcOffset: (time: number) => -new Date(time).getTimezoneOffset() } : {}),
+    write: (line) => process.printError(line),
   });
+  // A log that looks different is no reason not to serve, to Dynamo's workers neither.
+  if (format === null) log.warn("DYN_LOGGING_CONSOLE_FORMAT is neither readable nor jsonl", { value: logFormat });
+  if ((process.env.DYN_LOGGING_CONFIG_PATH ?? "") !== "") {
+    log.warn("DYN_LOGGING_CONFIG_PATH is set, but this worker reads no logging configuration: use DYN_LOG");
+  }
+  return log;
 }

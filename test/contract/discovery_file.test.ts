@@ -28,7 +28,7 @@ function createWorld(): World {
   const clock = new FakeClock();
   const files = new MemoryFiles(clock);
   const lines: string[] = [];
-  const log: Log = createLog({ wallTime: () => 0, write: (line) => lines.push(line.slice(25)) });
+  const log: Log = createLog({ wallTime: () => 0, write: (line) => lines.push(line.slice(line.indexOf(" ") + 1)) });
   let drawn = 0n;
   const random = { number: () => 0, u64: () => drawn++, uuid: () => "" };
   return {

@@ -212,7 +212,28 @@ test("a chunk that cannot be encoded is counted as such", async () => {
   const { engine } = probeEngine(async function* () {
     yield { text: "x" } as unknown as GenerateChunk;
   });
-  await using rig = await startRig(engine);
+  await using rig = await startRig(engine, { worker: { validate: "off" } });
   await (await rig.send()).whole();
   assert.equal(await rig.metric("dynamo_component_errors_total", 'error_type="serialization"'), 1);
+});
+
+const BREACH: Generate = async function* () {
+  yield chunk.tokens([1, 2]);
+  yield { ...chunk.stop(), completion_usage: { prompt_tokens: 9, completion_tokens: 7, total_tokens: 16 } };
+};
+
+test("a breach of the stream contract is logged once a stream and the answer goes on, if only warned of", async () => {
+  const { engine } = probeEngine(BREACH);
+  await using rig = await startRig(engine, { worker: { validate: "warn" } });
+  const frames = read(await (await rig.send()).whole());
+  assert.equal(frames.length, 6);
+  const told = rig.lines.filter((line) => line.includes("CompletionTokensMismatch"));
+  assert.equal(told.length, 1, rig.lines.join("\n"));
+});
+
+test("a breach of the stream contract fails the stream where engines are developed", async () => {
+  const { engine } = probeEngine(BREACH);
+  await using rig = await startRig(engine);
+  const frames = read(await (await rig.send()).whole()) as { data: { event?: string } }[];
+  assert.equal(frames.at(-3)?.data.event, "error");
 });
