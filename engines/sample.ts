@@ -77,6 +77,12 @@ export function sampleEngine(options: SampleEngineOptions = {}): Engine {
       }
     },
 
+    healthCheckPayload: () => ({
+      token_ids: [1],
+      stop_conditions: { max_tokens: 1, ignore_eos: true },
+      sampling_options: { temperature: 0 },
+    }),
+
     cleanup() {},
   });
 }

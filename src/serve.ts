@@ -9,11 +9,12 @@ import type { Platform } from "./platform/platform.ts";
 import { realPlatform } from "./platform/real.ts";
 import { DynamoError } from "./protocol/error.ts";
 import { createMemStore, type MemStore, openDiscovery } from "./worker/backends.ts";
+import { readSetPayload } from "./worker/canary_payload.ts";
 import { formatHelp, parseFlags, resolveRows, UsageError } from "./worker/command_line.ts";
 import { WORKER_OPTIONS } from "./worker/option_rows.ts";
 import type { ResolvedWorkerOptions, WorkerOptions } from "./worker/options.ts";
 import { resolveOptions } from "./worker/resolve_options.ts";
-import { targetLog } from "./observe/log.ts";
+import { SILENT, targetLog } from "./observe/log.ts";
 import { type Log, openLog, type WorkerInfo, WorkerLife, type WorkerOutcome } from "./worker/worker.ts";
 
 /** A worker that is driven by code rather than by signals. */
@@ -118,6 +119,8 @@ export async function serveOn(
     const resolved = resolveOptions(given, process.env, module.defaults);
     const log = openLog(platform, resolved);
     if ("eventPlane" in given) warnings.push("--event-plane has no effect: this version publishes no KV events");
+    // A payload that cannot be read is bad usage, and told before anything is opened.
+    await readSetPayload(resolved, platform.files, SILENT);
     for (const text of [...warnings, ...adviceOn(resolved, process.env)]) log.warn(text);
     return await live(platform, await module.create(values), resolved, log);
   } catch (error) {

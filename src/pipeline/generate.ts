@@ -7,7 +7,7 @@ import type { Engine } from "../engine/engine.ts";
 import type { EndpointMetrics } from "../observe/metrics.ts";
 import type { Log } from "../observe/log.ts";
 import { DynamoError } from "../protocol/error.ts";
-import type { GenerateChunk } from "../protocol/output.ts";
+import { type GenerateChunk, normalizeFinishReason } from "../protocol/output.ts";
 import type { WorkerType } from "../protocol/model_card.ts";
 import { parseRequest } from "../protocol/request.ts";
 import type { ActiveRequest } from "./active_request.ts";
@@ -62,6 +62,14 @@ export function runEngine(engine: Engine, { mode, role }: StreamRules, metrics: 
       yield error;
     }
   };
+}
+
+/** Whether an item says that the answer failed; what an engine that works does not say. */
+export function isFailed(item: Item): boolean {
+  if (item instanceof DynamoError) return true;
+  const { finish_reason } = item as GenerateChunk;
+  if (finish_reason === undefined || finish_reason === null) return false;
+  return typeof normalizeFinishReason(finish_reason) === "object";
 }
 
 /** Whether nothing can follow an item: it is an error, or a chunk that says how the answer ended. */

@@ -15,7 +15,7 @@ import type { Admission, Permit } from "./admission.ts";
 import { Answer } from "./answer.ts";
 import { decodeBody, decodeEnvelope, type Envelope } from "./decode.ts";
 import type { Item } from "./encode.ts";
-import { isLast, type Run } from "./generate.ts";
+import { isFailed, isLast, type Run } from "./generate.ts";
 import type { PrologueHold } from "./prologue_hold.ts";
 
 /** What a request meets on its way. */
@@ -40,6 +40,8 @@ export interface Parts {
   readonly metrics: EndpointMetrics;
   /** Log. */
   readonly log: Log;
+  /** Told of every item sent that is no failure, and of the end of every answer without one. */
+  readonly served?: () => void;
 }
 
 /** How long a generator may go on after its request was ended; then its place is given away. @unit milliseconds */
@@ -93,7 +95,7 @@ async function handle(envelope: Envelope, request: ActiveRequest, permit: Permit
     // One that waited until its time was up is answered without the engine, which never hears of it.
     let { ending } = request;
     if (ending === null) {
-      ending = await Promise.race([respond(items, request, answer, hold, begin), request.ended]);
+      ending = await Promise.race([respond(items, request, answer, hold, begin, parts.served), request.ended]);
       if (ending !== null) parts.abort(request);
     }
     if (ending !== null) conclude(ending, request, answer, parts);
@@ -114,6 +116,7 @@ async function respond(
   answer: Answer,
   hold: PrologueHold,
   begin: () => void,
+  served?: () => void,
 ): Promise<Ending | null> {
   const first = items.next();
   const early = await hold.wait(first);
@@ -123,16 +126,22 @@ async function respond(
     return null;
   }
   answer.begin();
+  let hasFailed = false;
   for (let step = early ?? await first; !step.done; step = await items.next()) {
     // What an engine says to its abort is not part of the answer, which has an end of its own.
     if (request.ending !== null) return request.ending;
     answer.add(step.value);
     if (answer.isOver) return request.ending;
+    hasFailed = isFailed(step.value);
+    if (!hasFailed) served?.();
     // The frontend need not wait for what the engine has to tidy up.
     if (isLast(step.value)) break;
     if (answer.isFull) await answer.drained();
   }
-  if (request.ending === null) answer.finish();
+  if (request.ending === null) {
+    answer.finish();
+    if (!hasFailed) served?.();
+  }
   return request.ending;
 }
 

@@ -26,6 +26,7 @@ const NEXT: Readonly<Record<WorkerState, readonly WorkerState[]>> = {
 export class Lifecycle {
   readonly #log: Log;
   #state: WorkerState = "init";
+  #condition: () => boolean = () => true;
 
   constructor(log: Log) {
     this.#log = log;
@@ -38,7 +39,12 @@ export class Lifecycle {
 
   /** Whether the worker wants requests. */
   get isReady(): boolean {
-    return this.#state === "ready";
+    return this.#state === "ready" && this.#condition();
+  }
+
+  /** Sets what has to hold besides for the worker to be ready, such as the verdict of the health canary. */
+  require(condition: () => boolean): void {
+    this.#condition = condition;
   }
 
   /**

@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { JsonObject } from "../engine/engine.ts";
+
 /** Settings of a worker, by the keys of `WORKER_OPTIONS`; all optional. */
 export interface WorkerOptions {
   /** Dynamo namespace. @default "dynamo" @env DYN_NAMESPACE */
@@ -103,6 +105,16 @@ export interface WorkerOptions {
   readonly systemHealthPath?: string;
   /** Path of the liveness check. @default "/live" @env DYN_SYSTEM_LIVE_PATH */
   readonly systemLivePath?: string;
+  /** Send a small request when there are no others; not ready until one is answered. @default false @env DYN_HEALTH_CHECK_ENABLED */
+  readonly healthCheckEnabled?: boolean;
+  /** Time without activity before it is sent. @unit seconds, at least 0.1 @default 10 @env DYN_CANARY_WAIT_TIME */
+  readonly canaryWaitSeconds?: number;
+  /** Time its whole answer may take. @unit seconds @default 3 @env DYN_HEALTH_CHECK_REQUEST_TIMEOUT */
+  readonly healthCheckTimeoutSeconds?: number;
+  /** The request, as an object, as JSON text, or `@file`; replaces the engine's. @default as DYN_HEALTH_CHECK_PAYLOAD has it */
+  readonly healthCheckPayload?: string | JsonObject;
+  /** The same as text, when the option above is not set. @env DYN_HEALTH_CHECK_PAYLOAD */
+  readonly healthCheckEnvPayload?: string;
   /** Built-in OpenAI-compatible gateway; opened by `serve` only. @default on with `mem` discovery, else off */
   readonly gateway?: boolean;
   /** Its port; 0 = any free port. Setting it turns the gateway on. @default 8000 @env STATOR_GATEWAY_PORT */
@@ -155,6 +167,9 @@ type Defaulted =
   | "systemHost"
   | "systemHealthPath"
   | "systemLivePath"
+  | "healthCheckEnabled"
+  | "canaryWaitSeconds"
+  | "healthCheckTimeoutSeconds"
   | "gatewayHost"
   | "logFilter";
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { EngineClock } from "../engine/context.ts";
 import type { Engine, EngineConfig } from "../engine/engine.ts";
 import { createLog, type Log, parseLogFormat, targetLog } from "../observe/log.ts";
 import { createMetrics, type LifecycleMetrics, type Metrics } from "../observe/metrics.ts";
@@ -18,6 +19,9 @@ import { type EndpointName, endpointPath } from "../protocol/record.ts";
 import { createMemStore, type MemStore, openPlanes, type Planes } from "./backends.ts";
 import { openCard } from "./card.ts";
 import { drainEngine } from "./drain.ts";
+import { UsageError } from "./command_line.ts";
+import { readSetPayload } from "./canary_payload.ts";
+import { openCanary } from "./health_check.ts";
 import { Lifecycle } from "./lifecycle.ts";
 import type { ResolvedWorkerOptions } from "./options.ts";
 import { deviceType, register } from "./registration.ts";
@@ -71,6 +75,7 @@ interface ServingParts {
   readonly metrics: Metrics;
   readonly name: EndpointName;
   readonly role: WorkerType;
+  readonly engineClock: EngineClock;
 }
 
 /** One worker's one life: started once, stopped once. */
@@ -139,7 +144,7 @@ export class WorkerLife {
 
   #outcome(error: DynamoError | null): WorkerOutcome {
     this.#lifecycle.move("stopped");
-    if (error !== null) return { exitCode: 1, error };
+    if (error !== null) return { exitCode: error.cause instanceof UsageError ? 2 : 1, error };
     if (this.#fault !== null) return { exitCode: 4, error: this.#fault };
     return { exitCode: this.#budget.wasCut ? 3 : 0, error: null };
   }
@@ -176,6 +181,7 @@ export class WorkerLife {
       gauges?.cleanupTime((clock.now() - startedAt) / 1000);
       log.info("Engine cleanup complete");
     });
+    const setPayload = await readSetPayload(options, files, log);
     const startedAt = clock.now();
     const config = await this.#start(planes.discovery.instanceId);
     if (config === null || stop.aborted) return; //                                             a signal during start
@@ -189,10 +195,17 @@ export class WorkerLife {
       await budget.run("drain", (signal) => drainEngine(engine, role, signal, { clock, log, ...options }));
       gauges?.drainTime((clock.now() - drainedAt) / 1000);
     });
+    const engineClock = createEngineClock(clock);
+    const canaryLog = targetLog(this.#rootLog, "stator::canary");
+    const canary = openCanary({ options, setPayload, engine, role, clock, engineClock, log: canaryLog });
+    undo.defer(async () => void await budget.run("in_flight", () => canary?.stop())); //        a probe is no request, but a stream
     const hold = new PrologueHold(clock);
     const admission = createAdmission(options, metrics);
-    const parts = this.#parts({ planes, admission, hold, metrics, name, role });
-    const endpoint = undo.use(planes.requests.serve(name, planes.discovery.instanceId, createAccept(parts)));
+    const parts = this.#parts({ planes, admission, hold, metrics, name, role, engineClock });
+    const served = canary === null ? {} : { served: () => canary.active() };
+    const endpoint = undo.use(
+      planes.requests.serve(name, planes.discovery.instanceId, createAccept({ ...parts, ...served })),
+    );
     undo.defer(() => this.#endRequests(admission)); //                                          4. no request is left
     undo.defer(() => budget.grace()); //                                                        3. still serving
     const { transport } = endpoint;
@@ -208,10 +221,13 @@ export class WorkerLife {
     undo.defer(async () => { //                                                                 1. not ready
       budget.begin();
       lifecycle.move("stopping");
+      void canary?.stop();
       log.info("Readiness withdrawn", { in_flight: admission.load.active + admission.load.queued });
       await this.#sendPrologues(hold, admission);
     });
+    if (canary !== null) lifecycle.require(() => canary.isReady);
     lifecycle.move("ready");
+    canary?.start();
     log.info(`Serving ${card.display_name} on ${endpointPath(name).replaceAll("/", ".")}`);
     this.#isReady({
       instanceId: planes.discovery.instanceId,
@@ -242,7 +258,7 @@ export class WorkerLife {
     }
   }
 
-  #parts({ planes, admission, hold, metrics, name, role }: ServingParts): Parts {
+  #parts({ planes, admission, hold, metrics, name, role, engineClock }: ServingParts): Parts {
     const endpointMetrics = metrics.endpoint(name);
     const { clock } = this.#platform;
     const engine = this.#engine;
@@ -259,7 +275,7 @@ export class WorkerLife {
         const told = Promise.resolve().then(() => engine.abort?.(request));
         told.catch((error) => log.warn("engine.abort() failed", { error }, request));
       },
-      engineClock: createEngineClock(clock),
+      engineClock,
       workerMetrics: metrics,
       metrics: endpointMetrics,
     };

@@ -59,7 +59,7 @@ const precedence: readonly (readonly [string, PayloadSettings, Engine, unknown])
     asks(3),
     marked(1),
   ],
-  ["option with a file", { healthCheckPayload: "@/probe.json" }, asks(3), marked(9)],
+  ["option with a file", { healthCheckPayload: " @/probe.json" }, asks(3), marked(9)],
   ["option as an object of code", { healthCheckPayload: { token_ids: [4] } }, asks(3), marked(4)],
   ["empty option", { healthCheckPayload: "", healthCheckEnvPayload: '{"token_ids":[2]}' }, asks(3), marked(2)],
   ["an empty object replaces the engine's", { healthCheckEnvPayload: "{}" }, asks(3), { _HEALTH_CHECK: true }],
@@ -79,7 +79,9 @@ for (const [name, settings, engine, expected] of precedence) {
   });
 }
 
-for (const healthCheckEnvPayload of ["{", "[1]", "null", "7", "@/none.json", "@/list.json", "@/text.json", "@/latin1.json"]) {
+for (
+  const healthCheckEnvPayload of ["{", "[1]", "null", "7", "@/none.json", "@/list.json", "@/text.json", "@/latin1.json"]
+) {
   test(`a variable of ${healthCheckEnvPayload} is ignored with one warning; the engine's payload is sent`, async () => {
     const { payload, warnings } = await resolve({ healthCheckEnvPayload }, asks(3));
     assert.deepEqual(payload, marked(3));
@@ -129,9 +131,12 @@ for (
 }
 
 test("an engine whose hook throws has no canary, with one warning that says why", async () => {
-  const { payload, warnings } = await resolve({}, engineWith(() => {
-    throw new Error("no tokenizer");
-  }));
+  const { payload, warnings } = await resolve(
+    {},
+    engineWith(() => {
+      throw new Error("no tokenizer");
+    }),
+  );
   assert.equal(payload, null);
   assert.equal(warnings.length, 1);
   assert.match(warnings[0]!, /healthCheckPayload\(\) failed.*no tokenizer/);
