@@ -7,10 +7,9 @@ import type { Engine, EngineModule } from "./engine/engine.ts";
 import type { OptionValues } from "./engine/option.ts";
 import type { Platform } from "./platform/platform.ts";
 import { realPlatform } from "./platform/real.ts";
-import { DynamoError } from "./protocol/error.ts";
 import { createMemStore, type MemStore, openDiscovery } from "./worker/backends.ts";
 import { readSetPayload } from "./worker/canary_payload.ts";
-import { formatHelp, parseFlags, resolveRows, UsageError } from "./worker/command_line.ts";
+import { formatHelp, parseFlags, reportFailure, resolveRows } from "./worker/command_line.ts";
 import { WORKER_OPTIONS } from "./worker/option_rows.ts";
 import type { ResolvedWorkerOptions, WorkerOptions } from "./worker/options.ts";
 import { resolveOptions } from "./worker/resolve_options.ts";
@@ -124,13 +123,7 @@ export async function serveOn(
     for (const text of [...warnings, ...adviceOn(resolved, process.env)]) log.warn(text);
     return await live(platform, await module.create(values), resolved, log);
   } catch (error) {
-    if (error instanceof UsageError) {
-      process.printError(`${error.message} (--help lists the options)`);
-      return 2;
-    }
-    const { kind, message } = DynamoError.from(error);
-    process.printError(`${kind}: ${message}`);
-    return 1;
+    return reportFailure(error, process.printError);
   }
 }
 

@@ -8,7 +8,7 @@ import type { Platform } from "../platform/platform.ts";
 import { DynamoError } from "../protocol/error.ts";
 import { type ConformanceOptions, runConformanceOn } from "../testing/conformance.ts";
 import type { CheckResult, ConformanceReport } from "../testing/conformance_report.ts";
-import { formatHelp, parseFlags, resolveRows, UsageError } from "../worker/command_line.ts";
+import { formatHelp, parseFlags, reportFailure, resolveRows } from "../worker/command_line.ts";
 import { WORKER_OPTIONS } from "../worker/option_rows.ts";
 import { chooseEngine, type EngineTable } from "./engine_choice.ts";
 import { formatJunit } from "./junit.ts";
@@ -64,13 +64,7 @@ export async function run(argv: readonly string[], platform: Platform, engines: 
     if (values.junit === undefined) return exitCode;
     return await writeJunit(platform, values.junit as string, formatJunit(report, name)) ? exitCode : exitCode || 2;
   } catch (error) {
-    if (error instanceof UsageError) {
-      process.printError(`${error.message} (--help lists the options)`);
-      return 2;
-    }
-    const { kind, message } = DynamoError.from(error);
-    process.printError(`${kind}: ${message}`);
-    return 1;
+    return reportFailure(error, process.printError);
   }
 }
 

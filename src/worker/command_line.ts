@@ -4,6 +4,7 @@
  * @module
  */
 import type { OptionRow, OptionValues } from "../engine/option.ts";
+import { DynamoError } from "../protocol/error.ts";
 
 /** Bad usage: an unknown option, or a value that cannot be parsed. Its message is one line with the fix. */
 export class UsageError extends Error {
@@ -12,6 +13,17 @@ export class UsageError extends Error {
     super(message);
     this.name = "UsageError";
   }
+}
+
+/** Tells in one line why a command ended before its work began; returns its exit code. */
+export function reportFailure(error: unknown, printError: (line: string) => void): number {
+  if (error instanceof UsageError) {
+    printError(`${error.message} (--help lists the options)`);
+    return 2;
+  }
+  const { kind, message } = DynamoError.from(error);
+  printError(`${kind}: ${message}`);
+  return 1;
 }
 
 const TRUE = ["1", "true", "on", "yes"];

@@ -104,11 +104,11 @@ test("localCardFiles() gives the absolute paths of the captured card, without ex
 
 test("readModelFolder() finds a relative folder, and keeps its text as source path", async () => {
   const files = new MemoryFiles(new FakeClock());
-  await files.makeDirectory("/work/m");
-  for (const name of MODEL) await files.write(`/work/m/${name}`, goldenBytes(`discovery/model/${name}`));
+  await files.makeDirectory("/home/dynamo/m");
+  for (const name of MODEL) await files.write(`/home/dynamo/m/${name}`, goldenBytes(`discovery/model/${name}`));
   const model = await readModelFolder(files, "./m");
   assert.equal(model.sourcePath, "./m");
-  assert.equal(model.files[0]?.path, "/work/m/config.json");
+  assert.equal(model.files[0]?.path, "/home/dynamo/m/config.json");
 });
 
 test("readModelFolder() follows links, as in a hub cache, and passes over those that lead nowhere", async () => {

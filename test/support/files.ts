@@ -20,10 +20,10 @@ interface Inode {
  */
 export class MemoryFiles implements Files {
   readonly temporaryDirectory = "/tmp";
-  readonly workingDirectory = "/work";
+  readonly workingDirectory = "/home/dynamo";
   readonly failures = new Map<keyof Files, string>();
   readonly hooks = new Map<keyof Files, (path: string) => void | Promise<void>>();
-  readonly directories = new Set<string>(["/", "/tmp", "/work"]);
+  readonly directories = new Set<string>(["/", "/tmp", "/home/dynamo"]);
   readonly #inodes = new Map<string, Inode>();
   readonly #clock: Clock;
 
