@@ -48,6 +48,35 @@ export interface Engine {
    * request comes to `generate` like any other, marked for `isProbe`: a decode engine must not ask it for a prefill result.
    */
   healthCheckPayload?(): JsonObject | null;
+  /**
+   * Operations on the serving life of the engine, by name: `ANY /engine/control/<name>` of the system server calls them
+   * with the JSON body, `{}` if there is none, and sends what they return.
+   *
+   * Three pairs also move the worker: `sleep`, `pause_generation` and `release_memory_occupation` are called after it
+   * has left discovery, which it has then even if they fail; after `wake_up`, `resume_generation` and
+   * `resume_memory_occupation` it comes back, unless the reply has `status: "error"`, `success: false` or
+   * `is_sleeping: true`. Of those six one runs at a time; requests already here may still be in `generate`, so wait for
+   * them before freeing what they use. Any other name, such as `start_profile`, touches nothing but the engine.
+   *
+   * What they throw is answered with 500 and the message. Names are of letters, digits, `_`, `-` and `.`.
+   *
+   * @source dynamo-backend-common 1.6.1, `engine.rs`, `supported_controls`, `engine_control`
+   */
+  readonly controls?: Readonly<Record<string, (body: JsonObject) => JsonObject | Promise<JsonObject>>>;
+  /**
+   * Operations on what the engine holds, such as `update_weights` or `load_lora`, under `/engine/update/<name>`. The
+   * worker stays in discovery. The name `model_taints` is taken.
+   *
+   * @source dynamo-backend-common 1.6.1, `engine.rs`, `supported_updates`, `engine_update`
+   */
+  readonly updates?: Readonly<Record<string, (body: JsonObject) => JsonObject | Promise<JsonObject>>>;
+  /**
+   * Refuses the body of a control by throwing, before the worker leaves discovery for it: the caller gets the message,
+   * and nothing has changed.
+   *
+   * @source dynamo-backend-common 1.6.1, `engine.rs`, `validate_engine_control`
+   */
+  validateControl?(name: string, body: JsonObject): void | Promise<void>;
   /** Frees everything; must cope with a `start` that failed half way. Called exactly once per `start`. */
   cleanup(): void | Promise<void>;
 }

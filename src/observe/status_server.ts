@@ -6,6 +6,7 @@
 import { type Context, Hono } from "hono";
 import { stringifyJson } from "../protocol/payload.ts";
 import type { Artifacts } from "./artifacts.ts";
+import { type EngineRoutes, serveEngineRoutes } from "./engine_routes.ts";
 import { type Log, SILENT } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 
@@ -29,6 +30,8 @@ export interface StatusAppOptions {
   readonly metrics: Metrics;
   /** The model files. */
   readonly artifacts: Artifacts;
+  /** What operators may do with the engine, under `/engine/`. @default nothing */
+  readonly engine?: EngineRoutes;
   /** Where is told which file could not be read. @default nowhere */
   readonly log?: Log;
   /** Path of the readiness probe. @default "/health" @env DYN_SYSTEM_HEALTH_PATH */
@@ -74,6 +77,8 @@ export function createStatusApp(options: StatusAppOptions): Hono {
       return text(c, "Failed to read file", 500);
     }
   });
+
+  if (options.engine !== undefined) serveEngineRoutes(app, options.engine);
 
   app.notFound((c) => text(c, "Route not found", 404));
   app.onError((error, c) => {

@@ -17,6 +17,7 @@ import {
   modelKey,
   type PayloadCodec,
 } from "../protocol/record.ts";
+import { withTaints } from "./taints.ts";
 
 /** What a worker publishes. */
 export interface RegistrationInput {
@@ -32,10 +33,26 @@ export interface RegistrationInput {
   readonly deviceType: "cpu" | "cuda";
 }
 
-/** A published worker. */
+/** A published worker. What it is asked is done one after the other. */
 export interface Registration {
   /** Deletes the endpoint record, so that no new request is routed here; the card stays. */
   withdraw(): Promise<void>;
+  /**
+   * Puts the endpoint record back under the same instance id; one that is still there stays as it is.
+   *
+   * @throws {Error} If the store refuses it, or {@linkcode retire} was called.
+   */
+  publish(): Promise<void>;
+  /**
+   * Deletes the endpoint record for good: a {@linkcode publish} that is under way is undone, later ones are refused.
+   */
+  retire(): Promise<void>;
+  /**
+   * Rewrites the card with these taints, which routers take over without a new worker.
+   *
+   * @throws {Error} If the store refuses it.
+   */
+  setTaints(taints: readonly string[]): Promise<void>;
 }
 
 /**
@@ -48,16 +65,52 @@ export interface Registration {
 export async function register(discovery: Discovery, input: RegistrationInput, log: Log): Promise<Registration> {
   const { name, card, transport, codec, deviceType } = input;
   const { instanceId } = discovery;
-  const model = { ...name, instance_id: instanceId, card_json: card as unknown as Record<string, unknown> };
-  await discovery.put(modelKey(name, instanceId), encodeModel(model));
-  const record = { ...name, instance_id: instanceId, transport, device_type: deviceType, request_plane_codec: codec };
-  await discovery.put(instanceKey(name, instanceId), encodeInstance(record));
-  log.info("Registered", { endpoint: endpointPath(name), instance: hexId(instanceId), ...transport });
+  const key = instanceKey(name, instanceId);
+  const value = encodeInstance({
+    ...name,
+    instance_id: instanceId,
+    transport,
+    device_type: deviceType,
+    request_plane_codec: codec,
+  });
+  const where = { endpoint: endpointPath(name), instance: hexId(instanceId) };
+  const putCard = (value: ModelCard): Promise<void> => {
+    const card_json = value as unknown as Record<string, unknown>;
+    return discovery.put(modelKey(name, instanceId), encodeModel({ ...name, instance_id: instanceId, card_json }));
+  };
+  let isRetired = false;
+  let tail: Promise<unknown> = Promise.resolve();
+  // A deletion must not be overtaken by a publication that was asked for before it.
+  const inTurn = (action: () => Promise<void>): Promise<void> => {
+    const result = tail.then(action);
+    tail = result.catch(() => {});
+    return result;
+  };
+  const withdraw = async (): Promise<void> => {
+    await discovery.delete(key);
+    log.info("Endpoint record deleted", where);
+  };
+
+  await putCard(card);
+  await discovery.put(key, value);
+  log.info("Registered", { ...where, ...transport });
   return {
-    async withdraw(): Promise<void> {
-      await discovery.delete(instanceKey(name, instanceId));
-      log.info("Endpoint record deleted", { endpoint: endpointPath(name), instance: hexId(instanceId) });
+    withdraw: () => inTurn(withdraw),
+    publish: () =>
+      inTurn(async () => {
+        if (isRetired) throw new Error("Cannot publish endpoint record: the worker is shutting down");
+        await discovery.put(key, value);
+        log.info("Registered again", where);
+      }),
+    retire(): Promise<void> {
+      isRetired = true;
+      return inTurn(withdraw);
     },
+    setTaints: (taints) =>
+      inTurn(async () => {
+        await putCard(withTaints(card, taints));
+        log.info("Model taints updated", { ...where, taints });
+      }),
   };
 }
 
