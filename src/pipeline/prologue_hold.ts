@@ -60,7 +60,12 @@ export class PrologueHold {
     }
   }
 
-  /** Lets every held prologue go, and holds none from now on. */
+  /** Holds prologues again: the instance is back in discovery. */
+  rearm(): void {
+    this.#isReleased = false;
+  }
+
+  /** Lets every held prologue go, and holds none until {@linkcode rearm}. */
   release(): void {
     this.#isReleased = true;
     for (const letGo of this.#held) letGo();

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Log } from "../observe/log.ts";
+import type { EngineRoutes } from "../observe/engine_routes.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { Artifacts, createStatusApp } from "../observe/status_server.ts";
 import { type HttpServer, listenFault, type Platform } from "../platform/platform.ts";
@@ -24,6 +25,8 @@ export interface SystemServerParts {
   readonly metrics: Metrics;
   /** What `/health` shows. */
   readonly lifecycle: Lifecycle;
+  /** What is to be had under `/engine/`. */
+  readonly engine: EngineRoutes;
   /** The serving endpoint. */
   readonly name: EndpointName;
 }
@@ -43,7 +46,7 @@ export interface SystemServer extends AsyncDisposable {
 
 /** Opens the server if a port is set. */
 export async function openSystemServer(parts: SystemServerParts): Promise<SystemServer> {
-  const { platform, options, log, metrics, lifecycle, name } = parts;
+  const { platform, options, log, metrics, lifecycle, engine, name } = parts;
   const { net, http, clock, process } = platform;
   const startedAt = clock.now();
   const artifacts = new Artifacts();
@@ -55,6 +58,7 @@ export async function openSystemServer(parts: SystemServerParts): Promise<System
     }),
     metrics,
     artifacts,
+    engine,
     log,
     healthPath: options.systemHealthPath,
     livePath: options.systemLivePath,

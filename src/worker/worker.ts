@@ -7,17 +7,20 @@ import type { EngineClock } from "../engine/context.ts";
 import type { Engine, EngineConfig } from "../engine/engine.ts";
 import { createLog, type Log, parseLogFormat, targetLog } from "../observe/log.ts";
 import { createMetrics, type LifecycleMetrics, type Metrics } from "../observe/metrics.ts";
-import { delay, type Platform } from "../platform/platform.ts";
-import { Admission } from "../pipeline/admission.ts";
+import { type Clock, delay, type Platform } from "../platform/platform.ts";
+import type { Admission } from "../pipeline/admission.ts";
 import { createEngineClock } from "../pipeline/engine_clock.ts";
 import { runEngine } from "../pipeline/generate.ts";
 import { createAccept, type Parts } from "../pipeline/handle.ts";
 import { PrologueHold } from "../pipeline/prologue_hold.ts";
+import { TimedAdmission } from "../pipeline/timed_admission.ts";
 import { DynamoError } from "../protocol/error.ts";
 import type { WorkerType } from "../protocol/model_card.ts";
 import { type EndpointName, endpointPath } from "../protocol/record.ts";
+import { WorkerAdmin } from "./admin.ts";
 import { createMemStore, type MemStore, openPlanes, type Planes } from "./backends.ts";
 import { openCard } from "./card.ts";
+import { checkControls } from "./controls.ts";
 import { drainEngine } from "./drain.ts";
 import { UsageError } from "./command_line.ts";
 import { readSetPayload } from "./canary_payload.ts";
@@ -162,6 +165,7 @@ export class WorkerLife {
     const stop = this.#stop.signal;
     if (stop.aborted) return;
     const name = { namespace: options.namespace, component: options.component, endpoint: options.endpoint };
+    checkControls(engine);
     lifecycle.move("starting");
 
     await using undo = new AsyncDisposableStack();
@@ -169,9 +173,22 @@ export class WorkerLife {
     const planes = await connect(openPlanes({ platform: this.#platform, options, log: this.#rootLog, memStore }));
     undo.defer(async () => void await budget.run("records", () => planes[Symbol.asyncDispose]())); //           7. card, then sockets
     const metrics = createMetrics({ instanceId: planes.discovery.instanceId, now: () => clock.now() });
+    const { instanceId } = planes.discovery;
+    const { graceSeconds } = options;
+    const admin = new WorkerAdmin({ engine, lifecycle, clock, log, stop, instanceId, name, graceSeconds });
     const systemLog = targetLog(this.#rootLog, "stator::system_server");
     const system = undo.use(
-      await connect(openSystemServer({ platform: this.#platform, options, log: systemLog, metrics, lifecycle, name })),
+      await connect(
+        openSystemServer({
+          platform: this.#platform,
+          options,
+          log: systemLog,
+          metrics,
+          lifecycle,
+          engine: admin,
+          name,
+        }),
+      ),
     );
 
     let gauges: LifecycleMetrics | null = null;
@@ -200,7 +217,9 @@ export class WorkerLife {
     const canary = openCanary({ options, setPayload, engine, role, clock, engineClock, log: canaryLog });
     undo.defer(async () => void await budget.run("in_flight", () => canary?.stop())); //        a probe is no request, but a stream
     const hold = new PrologueHold(clock);
-    const admission = createAdmission(options, metrics);
+    const admission = createAdmission(options, metrics, clock);
+    admin.mount({ model: card.display_name, load: () => ({ ...admission.load, oldestAt: admission.oldestAt }) });
+    undo.defer(async () => void await budget.run("in_flight", () => admin.settled())); //       a call of an operator's is no request, but in the engine
     const parts = this.#parts({ planes, admission, hold, metrics, name, role, engineClock });
     const served = canary === null ? {} : { served: () => canary.active() };
     const endpoint = undo.use(
@@ -217,7 +236,7 @@ export class WorkerLife {
       deviceType: deviceType(this.#platform.process.env),
     };
     const registration = await connect(register(planes.discovery, registered, log));
-    undo.defer(async () => void await budget.run("records", () => registration.withdraw())); //                  2. no more are routed here
+    undo.defer(async () => void await budget.run("records", () => registration.retire())); //                  2. no more are routed here
     undo.defer(async () => { //                                                                 1. not ready
       budget.begin();
       lifecycle.move("stopping");
@@ -225,8 +244,14 @@ export class WorkerLife {
       log.info("Readiness withdrawn", { in_flight: admission.load.active + admission.load.queued });
       await this.#sendPrologues(hold, admission);
     });
-    if (canary !== null) lifecycle.require(() => canary.isReady);
+    lifecycle.require(() => admin.isReady && (canary?.isReady ?? true));
     lifecycle.move("ready");
+    admin.open({
+      registration,
+      leaving: () => this.#sendPrologues(hold, admission),
+      returned: () => stop.aborted || hold.rearm(),
+      changed: (absence, isThere) => absence === "asleep" && (isThere ? canary?.pause() : canary?.resume()),
+    });
     canary?.start();
     log.info(`Serving ${card.display_name} on ${endpointPath(name).replaceAll("/", ".")}`);
     this.#isReady({
@@ -307,11 +332,11 @@ export class WorkerLife {
   }
 }
 
-function createAdmission(options: ResolvedWorkerOptions, metrics: Metrics): Admission {
+function createAdmission(options: ResolvedWorkerOptions, metrics: Metrics, clock: Clock): TimedAdmission {
   const { engineRequestLimit, requestQueueLimit, workerPoolSize, workQueueSize } = options;
   const admission = engineRequestLimit === undefined
-    ? new Admission(workerPoolSize, workQueueSize)
-    : new Admission(engineRequestLimit, requestQueueLimit);
+    ? new TimedAdmission(workerPoolSize, workQueueSize, clock)
+    : new TimedAdmission(engineRequestLimit, requestQueueLimit, clock);
   metrics.bindAdmission(() => {
     const { active, queued, capacity, queueCapacity } = admission.load;
     return { active, queued, capacity, queueCapacity, engineRequests: active, requestQueue: queued };
