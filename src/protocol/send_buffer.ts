@@ -4,8 +4,8 @@
  * @module
  */
 
-/** Room taken at once; a one-token frame needs about 160. @unit bytes */
-const REGION_BYTES = 4096;
+/** Room taken at once; a one-token frame needs about 160, and an engine may have dozens ready. @unit bytes */
+const REGION_BYTES = 8192;
 const EMPTY = new Uint8Array(0);
 
 /**
