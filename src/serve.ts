@@ -14,7 +14,8 @@ import { WORKER_OPTIONS } from "./worker/option_rows.ts";
 import type { ResolvedWorkerOptions, WorkerOptions } from "./worker/options.ts";
 import { resolveOptions } from "./worker/resolve_options.ts";
 import { SILENT, targetLog } from "./observe/log.ts";
-import { type Log, openLog, type WorkerInfo, WorkerLife, type WorkerOutcome } from "./worker/worker.ts";
+import { openLog } from "./worker/open_log.ts";
+import { type Log, type WorkerInfo, WorkerLife, type WorkerOutcome } from "./worker/worker.ts";
 
 /** A worker that is driven by code rather than by signals. */
 export interface Worker {

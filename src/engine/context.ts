@@ -49,4 +49,12 @@ export interface GenerateContext {
   readonly traceHeaders: Readonly<Record<string, string>>;
   /** Time, for engines that wait. */
   readonly clock: EngineClock;
+  /**
+   * Says that the answer has begun; the worker says so itself with the first chunk that has tokens, and saying it again
+   * changes nothing. A decode engine may say it earlier, when the prompt's KV blocks are its own: until then its `abort`
+   * is not called, since the prefill side may still be writing to them.
+   *
+   * @source dynamo-backend-common 1.6.1, `engine.rs`, `notify_first_token`
+   */
+  notifyFirstToken(): void;
 }

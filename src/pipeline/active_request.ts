@@ -26,6 +26,8 @@ export class ActiveRequest implements Admitted, GenerateContext {
   readonly #controller = new AbortController();
   #settle!: (ending: Ending) => void;
   #ending: Ending | null = null;
+  #hasFirstToken = false;
+  #onFirstToken: (() => void) | null = null;
 
   constructor(head: RequestHead, headers: Readonly<Record<string, string>>, clock: EngineClock) {
     this.id = head.id;
@@ -39,6 +41,18 @@ export class ActiveRequest implements Admitted, GenerateContext {
   /** How it was ended from outside, if it was. */
   get ending(): Ending | null {
     return this.#ending;
+  }
+
+  notifyFirstToken(): void {
+    if (this.#hasFirstToken) return;
+    this.#hasFirstToken = true;
+    this.#onFirstToken?.();
+  }
+
+  /** Calls `run` once the first token is there, now if it is. There is one such call; a later one takes its place. */
+  onFirstToken(run: () => void): void {
+    if (this.#hasFirstToken) run();
+    else this.#onFirstToken = run;
   }
 
   /** The frontend does not want the answer, or cannot get it. */

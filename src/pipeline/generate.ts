@@ -6,62 +6,179 @@
 import type { Engine } from "../engine/engine.ts";
 import type { EndpointMetrics } from "../observe/metrics.ts";
 import type { Log } from "../observe/log.ts";
+import { type Clock, delay } from "../platform/platform.ts";
 import { DynamoError } from "../protocol/error.ts";
 import { type GenerateChunk, normalizeFinishReason } from "../protocol/output.ts";
 import type { WorkerType } from "../protocol/model_card.ts";
 import { parseRequest } from "../protocol/request.ts";
 import type { ActiveRequest } from "./active_request.ts";
 import type { Item } from "./encode.ts";
-import { createValidator, type ValidationMode } from "./validate.ts";
+import { createValidator, type StreamValidator, type ValidationMode } from "./validate.ts";
 
-/** Answers a decoded body with items. It never throws: a failure is the last item. */
-export type Run = (body: () => unknown, request: ActiveRequest) => AsyncGenerator<Item, void>;
+/** The items of one answer, read one at a time. */
+export interface ItemStream {
+  /** The next item; `null` when there is none. It never rejects: a failure is the last item. */
+  next(): Promise<Item | null>;
+  /** Lets go of the engine; resolves, never rejecting, when its generator has ended. */
+  close(): Promise<void>;
+}
 
-/** How the streams of an engine are held to their contract. */
-export interface StreamRules {
-  /** What happens to a breach. */
+/** Answers a decoded body with items; nothing happens before the first is asked for. */
+export type Run = (body: () => unknown, request: ActiveRequest) => ItemStream;
+
+/** What all streams of an engine have in common. */
+export interface StreamParts {
+  /** What happens to a breach of the stream contract. */
   readonly mode: ValidationMode;
   /** The worker's part in serving. */
   readonly role: WorkerType;
+  /** Time. */
+  readonly clock: Clock;
+  /** Metrics of the endpoint. */
+  readonly metrics: EndpointMetrics;
+  /** Log. */
+  readonly log: Log;
 }
 
+/** How long an engine may take to end its stream after its last chunk, where that is waited for. @unit milliseconds */
+const END_GRACE_MS = 2000;
+const OVER: Promise<null> = Promise.resolve(null);
+
 /** Makes the {@linkcode Run} of an engine. Nothing follows a terminal chunk, and without one the stream is incomplete. */
-export function runEngine(engine: Engine, { mode, role }: StreamRules, metrics: EndpointMetrics, log: Log): Run {
-  return async function* (body, context) {
-    let hasBegun = false;
-    let hasTerminal = false;
+export function runEngine(engine: Engine, parts: StreamParts): Run {
+  return (body, request) => new EngineStream(engine, parts, body, request);
+}
+
+/** Either kind of iterator; an engine in JavaScript may well return the synchronous one. */
+type ChunkIterator = AsyncIterator<GenerateChunk> | Iterator<GenerateChunk>;
+
+/** Written out rather than as a generator, which would cost each token two more turns of the microtask queue. */
+class EngineStream implements ItemStream {
+  readonly #engine: Engine;
+  readonly #parts: StreamParts;
+  readonly #body: () => unknown;
+  readonly #request: ActiveRequest;
+  #iterator: ChunkIterator | null = null;
+  #validator!: StreamValidator;
+  #pending: Promise<Item | null> = OVER;
+  #hasTokens = false;
+  #hasTerminal = false;
+  #isOver = false;
+
+  constructor(engine: Engine, parts: StreamParts, body: () => unknown, request: ActiveRequest) {
+    this.#engine = engine;
+    this.#parts = parts;
+    this.#body = body;
+    this.#request = request;
+  }
+
+  next(): Promise<Item | null> {
+    if (this.#isOver) return OVER;
     try {
-      const request = parseRequest(body());
-      hasBegun = true;
-      const validator = createValidator(request, mode, {
-        role,
-        report: ({ kind, message }) =>
-          log.warn("Engine breaks the stream contract", { kind, detail: message }, context),
-      });
-      for await (const chunk of engine.generate(request, context)) {
-        validator.push(chunk);
-        hasTerminal = isLast(chunk);
-        yield chunk;
-        if (hasTerminal) return;
-      }
-      if (context.ending === null) validator.end();
-      throw new DynamoError("StreamIncomplete", "the engine ended its stream without a finish_reason");
+      const iterator = this.#iterator ??= this.#open();
+      return this.#pending = Promise.resolve(iterator.next()).then(this.#take, this.#fail);
     } catch (thrown) {
-      // A cancelled engine may well throw: nobody is waiting for the reason.
-      if (context.ending !== null) return;
-      if (hasTerminal) {
-        log.warn("Engine threw after its last chunk", { error: thrown }, context);
-        return;
+      return Promise.resolve(this.#fail(thrown));
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#isOver = true;
+    const iterator = this.#iterator;
+    if (iterator === null) return;
+    try {
+      // Without a `return`, all there is to wait for is what was asked last.
+      if (iterator.return === undefined) await this.#pending;
+      else await iterator.return();
+    } catch (error) {
+      this.#threwLate(error);
+    }
+  }
+
+  #open(): ChunkIterator {
+    const request = parseRequest(this.#body());
+    const { mode, role, log } = this.#parts;
+    this.#validator = createValidator(request, mode, {
+      role,
+      report: ({ kind, message }) =>
+        log.warn("Engine breaks the stream contract", { kind, detail: message }, this.#request),
+    });
+    try {
+      const stream: Partial<AsyncIterable<GenerateChunk> & Iterable<GenerateChunk>> | undefined = this.#engine
+        .generate(request, this.#request);
+      const iterator = stream?.[Symbol.asyncIterator]?.() ?? stream?.[Symbol.iterator]?.();
+      if (iterator === undefined) throw new TypeError("generate() returned no async iterable");
+      return iterator;
+    } catch (error) {
+      // The request was fine, so whatever was thrown is the engine's.
+      this.#iterator = { next: () => ({ done: true, value: undefined }) };
+      throw error;
+    }
+  }
+
+  readonly #take = (step: IteratorResult<GenerateChunk>): Item | null | Promise<Item | null> => {
+    try {
+      if (step.done) return this.#end();
+      const chunk = step.value;
+      this.#validator.push(chunk);
+      if (!this.#hasTokens && chunk.token_ids?.length > 0) {
+        this.#hasTokens = true;
+        this.#request.notifyFirstToken();
       }
-      const error = DynamoError.from(thrown);
-      metrics.failed(hasBegun ? "generate" : "deserialization");
-      log.debug("Request failed", { kind: error.kind, error: error.message }, context);
-      if (error.kind === "Unknown" && error.cause !== undefined) {
-        log.warn("Engine threw while generating", { error: error.cause }, context);
-      }
-      yield error;
+      if (!isLast(chunk)) return chunk;
+      this.#hasTerminal = true;
+      if (this.#parts.mode === "throw") return this.#holdBack(chunk);
+      this.#isOver = true;
+      return chunk;
+    } catch (thrown) {
+      return this.#fail(thrown);
     }
   };
+
+  /** Looks whether anything follows the last chunk before that is sent, since afterwards it could not be made good. */
+  async #holdBack(last: GenerateChunk): Promise<Item> {
+    const known = new AbortController();
+    const rest = Promise.resolve(this.#iterator!.next()).catch((error) => this.#threwLate(error));
+    const step = await Promise.race([rest, delay(this.#parts.clock, END_GRACE_MS, known.signal)]);
+    known.abort();
+    this.#isOver = true;
+    try {
+      if (step?.done === false) this.#validator.push(step.value);
+      return last;
+    } catch (breach) {
+      return this.#report(breach as DynamoError);
+    }
+  }
+
+  #end(): Item | null {
+    this.#isOver = true;
+    if (this.#request.ending !== null) return null;
+    this.#validator.end();
+    throw new DynamoError("StreamIncomplete", "the engine ended its stream without a finish_reason");
+  }
+
+  readonly #fail = (thrown: unknown): Item | null => {
+    this.#isOver = true;
+    // A cancelled engine may well throw: nobody is waiting for the reason.
+    if (this.#request.ending !== null) return null;
+    return this.#report(DynamoError.from(thrown));
+  };
+
+  #report(error: DynamoError): DynamoError {
+    this.#isOver = true;
+    const { metrics, log } = this.#parts;
+    metrics.failed(this.#iterator === null ? "deserialization" : "generate");
+    log.debug("Request failed", { kind: error.kind, error: error.message }, this.#request);
+    if (error.kind === "Unknown" && error.cause !== undefined) {
+      log.warn("Engine threw while generating", { error: error.cause }, this.#request);
+    }
+    return error;
+  }
+
+  #threwLate(error: unknown): void {
+    if (!this.#hasTerminal || this.#request.ending !== null) return;
+    this.#parts.log.warn("Engine threw after its last chunk", { error }, this.#request);
+  }
 }
 
 /** Whether an item says that the answer failed; what an engine that works does not say. */

@@ -14,8 +14,7 @@ import { ActiveRequest, type Ending } from "./active_request.ts";
 import type { Admission, Permit } from "./admission.ts";
 import { Answer } from "./answer.ts";
 import { decodeBody, decodeEnvelope, type Envelope } from "./decode.ts";
-import type { Item } from "./encode.ts";
-import { isFailed, isLast, type Run } from "./generate.ts";
+import { isFailed, isLast, type ItemStream, type Run } from "./generate.ts";
 import type { PrologueHold } from "./prologue_hold.ts";
 
 /** What a request meets on its way. */
@@ -40,6 +39,8 @@ export interface Parts {
   readonly metrics: EndpointMetrics;
   /** Log. */
   readonly log: Log;
+  /** How long an answer may take from when the request runs; 0 is for ever. @unit milliseconds */
+  readonly deadlineMs: number;
   /** Told of every item sent that is no failure, and of the end of every answer without one. */
   readonly served?: () => void;
 }
@@ -83,6 +84,7 @@ async function handle(envelope: Envelope, request: ActiveRequest, permit: Permit
   using _permit = permit;
   try {
     await permit.entered;
+    using _deadline = limitTime(request, parts);
     workerMetrics.permitWait((clock.now() - arrivedAt) / 1000);
     using opening = hold.open();
     const out = await parts.responses.open(head.callHome, (reason) => request.abort(reason));
@@ -109,9 +111,18 @@ async function handle(envelope: Envelope, request: ActiveRequest, permit: Permit
   }
 }
 
+/** Ends a request whose answer takes too long, if there is such a thing. */
+function limitTime(request: ActiveRequest, { clock, deadlineMs, log }: Parts): Disposable | null {
+  if (deadlineMs === 0) return null;
+  return clock.timer(deadlineMs, () => {
+    log.warn("Engine did not end an answer in time", { deadline_ms: deadlineMs }, request);
+    request.fail(new DynamoError("ResponseTimeout", `the engine did not end its answer within ${deadlineMs / 1000} s`));
+  });
+}
+
 /** Sends the prologue and every item; resolves with what ended the request from outside, or `null` once all is said. */
 async function respond(
-  items: AsyncGenerator<Item, void>,
+  items: ItemStream,
   request: ActiveRequest,
   answer: Answer,
   hold: PrologueHold,
@@ -121,21 +132,21 @@ async function respond(
   const first = items.next();
   const early = await hold.wait(first);
   begin();
-  if (early?.value instanceof DynamoError && early.value.isInvalidRequest) {
-    answer.refuse(early.value);
+  if (early instanceof DynamoError && early.isInvalidRequest) {
+    answer.refuse(early);
     return null;
   }
   answer.begin();
   let hasFailed = false;
-  for (let step = early ?? await first; !step.done; step = await items.next()) {
+  for (let item = early ?? await first; item !== null; item = await items.next()) {
     // What an engine says to its abort is not part of the answer, which has an end of its own.
     if (request.ending !== null) return request.ending;
-    answer.add(step.value);
+    answer.add(item);
     if (answer.isOver) return request.ending;
-    hasFailed = isFailed(step.value);
+    hasFailed = isFailed(item);
     if (!hasFailed) served?.();
     // The frontend need not wait for what the engine has to tidy up.
-    if (isLast(step.value)) break;
+    if (isLast(item)) break;
     if (answer.isFull) await answer.drained();
   }
   if (request.ending === null) {
@@ -155,8 +166,8 @@ function conclude(ending: Ending, request: ActiveRequest, answer: Answer, parts:
 }
 
 /** Resolves when the generator has ended, or has had its time to. */
-async function released(items: AsyncGenerator<Item, void>, request: ActiveRequest, parts: Parts): Promise<void> {
-  const ended = items.return().then(() => null);
+async function released(items: ItemStream, request: ActiveRequest, parts: Parts): Promise<void> {
+  const ended = items.close().then(() => null);
   // A request may yet be ended while its engine tidies up.
   if (request.ending === null && await Promise.race([ended, request.ended]) === null) return;
   let timer: Disposable | undefined;
@@ -165,5 +176,4 @@ async function released(items: AsyncGenerator<Item, void>, request: ActiveReques
   timer?.[Symbol.dispose]();
   if (outcome !== "late") return;
   parts.log.warn("Engine ignores an abort; its stream is detached", {}, request);
-  ended.catch(() => {});
 }

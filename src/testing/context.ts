@@ -15,6 +15,7 @@ export function fakeContext(overrides: Partial<GenerateContext> = {}): GenerateC
     metadata: {},
     traceHeaders: {},
     clock: createEngineClock(realPlatform.clock),
+    notifyFirstToken() {},
     ...overrides,
   };
 }

@@ -51,6 +51,7 @@ export function createProbe(parts: ProbeParts): Probe {
       metadata: {},
       traceHeaders: {},
       clock,
+      notifyFirstToken() {},
     };
     const abort = () => {
       const told = Promise.resolve().then(() => engine.abort?.(context));

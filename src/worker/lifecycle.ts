@@ -8,15 +8,17 @@ import type { Log } from "../observe/log.ts";
 /**
  * - `init`: nothing is started.
  * - `starting`: the engine loads.
+ * - `start_failed`: it could not be started, or could not be put into discovery; `cleanup` is owed all the same.
  * - `ready`: registered and serving.
  * - `stopping`: readiness is withdrawn; what runs goes on.
  * - `stopped`: everything is undone.
  */
-export type WorkerState = "init" | "starting" | "ready" | "stopping" | "stopped";
+export type WorkerState = "init" | "starting" | "start_failed" | "ready" | "stopping" | "stopped";
 
 const NEXT: Readonly<Record<WorkerState, readonly WorkerState[]>> = {
-  init: ["starting", "stopped"],
-  starting: ["ready", "stopping", "stopped"],
+  init: ["starting", "start_failed", "stopped"],
+  starting: ["ready", "start_failed", "stopping"],
+  start_failed: ["stopped"],
   ready: ["stopping"],
   stopping: ["stopped"],
   stopped: [],
@@ -27,6 +29,7 @@ export class Lifecycle {
   readonly #log: Log;
   #state: WorkerState = "init";
   #condition: () => boolean = () => true;
+  #hasBeenReady = false;
 
   constructor(log: Log) {
     this.#log = log;
@@ -35,6 +38,11 @@ export class Lifecycle {
   /** The state now. */
   get state(): WorkerState {
     return this.#state;
+  }
+
+  /** Whether the worker has served, or does. */
+  get hasBeenReady(): boolean {
+    return this.#hasBeenReady;
   }
 
   /** Whether the worker wants requests. */
@@ -57,5 +65,6 @@ export class Lifecycle {
     if (!NEXT[this.#state].includes(next)) throw new Error(`Cannot move from ${this.#state} to ${next}`);
     this.#log.debug("Worker state", { from: this.#state, to: next });
     this.#state = next;
+    if (next === "ready") this.#hasBeenReady = true;
   }
 }

@@ -76,6 +76,15 @@ export interface WorkerOptions {
    * @env STATOR_VALIDATE
    */
   readonly validate?: "off" | "warn" | "throw";
+  /**
+   * Longest time an answer may take, from when its request may run; then it fails as `ResponseTimeout`, which clients see
+   * as 504, and the engine is aborted.
+   *
+   * @unit seconds; 0 = no limit
+   * @default 0
+   * @env STATOR_ENGINE_DEADLINE_SECS
+   */
+  readonly engineDeadlineSeconds?: number;
   /** Most requests in the engine. @env DYN_ENGINE_REQUEST_LIMIT */
   readonly engineRequestLimit?: number;
   /** Most requests that wait, when the engine's limit is set. @default 16 @env DYN_DYNAMO_REQUEST_QUEUE_LIMIT */
@@ -158,6 +167,7 @@ type Defaulted =
   | "connectTimeoutSeconds"
   | "coalesceMs"
   | "validate"
+  | "engineDeadlineSeconds"
   | "requestQueueLimit"
   | "workerPoolSize"
   | "workQueueSize"

@@ -132,6 +132,17 @@ export const PLANE_OPTIONS: readonly OptionRow[] = [
     group: "Engine contract",
     help: "what happens when an engine breaks the stream contract; throw with mem",
   },
+  {
+    key: "engineDeadlineSeconds",
+    flag: "engine-deadline",
+    env: "STATOR_ENGINE_DEADLINE_SECS",
+    type: "number",
+    default: 0,
+    min: 0,
+    unit: "seconds",
+    group: "Engine contract",
+    help: "longest time an answer may take; then it fails as ResponseTimeout; 0 = no limit",
+  },
   // Limits
   {
     key: "engineRequestLimit",

@@ -41,6 +41,7 @@ export class ShutdownBudget {
   readonly #log: Log;
   readonly #options: ShutdownOptions;
   readonly #forced = new AbortController();
+  readonly #hurried = new AbortController();
   #startedAt: number | null = null;
   #hasOverrun = false;
 
@@ -55,9 +56,20 @@ export class ShutdownBudget {
     this.#startedAt ??= this.#clock.now();
   }
 
+  /** Resolves when there is no point in waiting for requests. */
+  get hurried(): Promise<void> {
+    return aborted(this.#hurried.signal);
+  }
+
+  /** Skips the grace, and waiting for requests. */
+  hurry(): void {
+    this.begin();
+    this.#hurried.abort();
+  }
+
   /** Skips to the forced stages. */
   force(): void {
-    this.begin();
+    this.hurry();
     this.#forced.abort();
   }
 
@@ -113,8 +125,17 @@ export class ShutdownBudget {
     return false;
   }
 
-  /** Sleeps the grace in full, unless a second signal comes. */
+  /** Sleeps the grace in full, unless there is a hurry. */
   async grace(): Promise<void> {
-    await delay(this.#clock, 1000 * this.#options.graceSeconds, this.#forced.signal);
+    const { graceSeconds } = this.#options;
+    if (graceSeconds === 0 || this.#hurried.signal.aborted) return;
+    this.#log.info(`Grace period ${graceSeconds.toFixed(2)}s before new requests are refused`);
+    await delay(this.#clock, 1000 * graceSeconds, this.#hurried.signal);
   }
+}
+
+/** Resolves when the signal aborts, at once if it has. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }

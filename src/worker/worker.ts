@@ -3,32 +3,31 @@
  *
  * @module
  */
-import type { EngineClock } from "../engine/context.ts";
 import type { Engine, EngineConfig } from "../engine/engine.ts";
-import { createLog, type Log, parseLogFormat, targetLog } from "../observe/log.ts";
-import { createMetrics, type LifecycleMetrics, type Metrics } from "../observe/metrics.ts";
-import { type Clock, delay, type Platform } from "../platform/platform.ts";
-import type { Admission } from "../pipeline/admission.ts";
+import { type Log, targetLog } from "../observe/log.ts";
+import { createMetrics, type LifecycleMetrics } from "../observe/metrics.ts";
+import type { Platform } from "../platform/platform.ts";
 import { createEngineClock } from "../pipeline/engine_clock.ts";
-import { runEngine } from "../pipeline/generate.ts";
-import { createAccept, type Parts } from "../pipeline/handle.ts";
+import { createAccept } from "../pipeline/handle.ts";
 import { PrologueHold } from "../pipeline/prologue_hold.ts";
-import { TimedAdmission } from "../pipeline/timed_admission.ts";
 import { DynamoError } from "../protocol/error.ts";
-import type { WorkerType } from "../protocol/model_card.ts";
 import { type EndpointName, endpointPath } from "../protocol/record.ts";
 import { WorkerAdmin } from "./admin.ts";
-import { createMemStore, type MemStore, openPlanes, type Planes } from "./backends.ts";
+import { createMemStore, type MemStore, openPlanes } from "./backends.ts";
 import { openCard } from "./card.ts";
 import { checkControls } from "./controls.ts";
+import { Departure } from "./departure.ts";
 import { drainEngine } from "./drain.ts";
 import { UsageError } from "./command_line.ts";
 import { readSetPayload } from "./canary_payload.ts";
 import { openCanary } from "./health_check.ts";
 import { Lifecycle } from "./lifecycle.ts";
+import { createAdmission } from "./limits.ts";
+import { openLog } from "./open_log.ts";
 import type { ResolvedWorkerOptions } from "./options.ts";
 import { deviceType, register } from "./registration.ts";
-import { ShutdownBudget } from "./shutdown.ts";
+import { requestParts } from "./request_parts.ts";
+import { aborted, ShutdownBudget } from "./shutdown.ts";
 import { openSystemServer } from "./system_server.ts";
 
 export type { Log } from "../observe/log.ts";
@@ -65,22 +64,6 @@ export interface WorkerParts {
   readonly memStore?: MemStore;
 }
 
-/** Longest wait for requests that are calling home when the worker is to stop. @unit milliseconds */
-const PROLOGUE_SEND_MS = 500;
-/** Time for frontends to read the prologues sent last. @unit milliseconds */
-const PROLOGUE_READ_MS = 50;
-
-/** What a serving endpoint is made of. */
-interface ServingParts {
-  readonly planes: Planes;
-  readonly admission: Admission;
-  readonly hold: PrologueHold;
-  readonly metrics: Metrics;
-  readonly name: EndpointName;
-  readonly role: WorkerType;
-  readonly engineClock: EngineClock;
-}
-
 /** One worker's one life: started once, stopped once. */
 export class WorkerLife {
   /** Resolves when requests are served, rejects if it never comes to that. */
@@ -98,7 +81,7 @@ export class WorkerLife {
   readonly #budget: ShutdownBudget;
   readonly #stop = new AbortController();
   #begin!: () => void;
-  #fault: DynamoError | null = null;
+  #fault: { readonly error: DynamoError; readonly isServing: boolean } | null = null;
   #isReady!: (info: WorkerInfo) => void;
 
   /** Prepares a worker; nothing is opened before {@linkcode begin}. */
@@ -138,22 +121,37 @@ export class WorkerLife {
     this.begin();
   }
 
-  /** Ends the worker in order because something failed that nobody caught. */
+  /**
+   * Ends the worker because something failed that nobody caught. What the engine holds cannot be trusted any more, so
+   * requests do not finish: they end with an error that frontends answer by sending them to another worker.
+   */
   fail(error: unknown): void {
-    this.#log.error("The process failed while serving", { error });
-    this.#fault ??= DynamoError.from(error);
+    this.#log.error("The process failed", { error, state: this.#lifecycle.state });
+    if (this.#fault === null) this.#fault = { error: DynamoError.from(error), isServing: this.#lifecycle.hasBeenReady };
+    this.#budget.hurry();
     if (!this.#stop.signal.aborted) this.stop();
   }
 
   #outcome(error: DynamoError | null): WorkerOutcome {
     this.#lifecycle.move("stopped");
     if (error !== null) return { exitCode: error.cause instanceof UsageError ? 2 : 1, error };
-    if (this.#fault !== null) return { exitCode: 4, error: this.#fault };
+    if (this.#fault !== null) return { exitCode: this.#fault.isServing ? 4 : 1, error: this.#fault.error };
     return { exitCode: this.#budget.wasCut ? 3 : 0, error: null };
   }
 
-  /** Reads top to bottom on the way up; the numbers are the order on the way down. */
   async #live(): Promise<void> {
+    if (this.#stop.signal.aborted) return;
+    await using undo = new AsyncDisposableStack();
+    try {
+      await this.#serve(undo);
+    } catch (error) {
+      this.#lifecycle.move("start_failed");
+      throw error;
+    }
+  }
+
+  /** Reads top to bottom on the way up; the numbers are the order on the way down. */
+  async #serve(undo: AsyncDisposableStack): Promise<void> {
     const { clock, files } = this.#platform;
     const [options, log, lifecycle, budget, engine] = [
       this.#options,
@@ -163,15 +161,16 @@ export class WorkerLife {
       this.#engine,
     ];
     const stop = this.#stop.signal;
-    if (stop.aborted) return;
     const name = { namespace: options.namespace, component: options.component, endpoint: options.endpoint };
     checkControls(engine);
     lifecycle.move("starting");
 
-    await using undo = new AsyncDisposableStack();
     const memStore = this.#memStore;
     const planes = await connect(openPlanes({ platform: this.#platform, options, log: this.#rootLog, memStore }));
-    undo.defer(async () => void await budget.run("records", () => planes[Symbol.asyncDispose]())); //           7. card, then sockets
+    undo.defer(async () => { //                                                                 7. card, then sockets
+      log.info("Phase 3: Leaving discovery and closing connections");
+      await budget.run("records", () => planes[Symbol.asyncDispose]());
+    });
     const metrics = createMetrics({ instanceId: planes.discovery.instanceId, now: () => clock.now() });
     const { instanceId } = planes.discovery;
     const { graceSeconds } = options;
@@ -201,13 +200,14 @@ export class WorkerLife {
     const setPayload = await readSetPayload(options, files, log);
     const startedAt = clock.now();
     const config = await this.#start(planes.discovery.instanceId);
-    if (config === null || stop.aborted) return; //                                             a signal during start
+    if (config === null || stop.aborted) return lifecycle.move("stopping"); //                  a signal during start
     const card = await openCard(name, config, options, system, files);
     gauges = metrics.lifecycle(name, card.display_name);
     gauges.modelLoadTime((clock.now() - startedAt) / 1000);
 
     const role = card.worker_type ?? "aggregated";
     undo.defer(async () => { //                                                                 5. background work ends
+      if (this.#fault !== null) return;
       const drainedAt = clock.now();
       await budget.run("drain", (signal) => drainEngine(engine, role, signal, { clock, log, ...options }));
       gauges?.drainTime((clock.now() - drainedAt) / 1000);
@@ -220,12 +220,15 @@ export class WorkerLife {
     const admission = createAdmission(options, metrics, clock);
     admin.mount({ model: card.display_name, load: () => ({ ...admission.load, oldestAt: admission.oldestAt }) });
     undo.defer(async () => void await budget.run("in_flight", () => admin.settled())); //       a call of an operator's is no request, but in the engine
-    const parts = this.#parts({ planes, admission, hold, metrics, name, role, engineClock });
+    const departure = new Departure({ clock, log, budget, admission, hold });
+    const pipelineLog = targetLog(this.#rootLog, "stator::pipeline");
+    const serving = { engine, options, planes, admission, hold, metrics, name, role, clock, engineClock };
+    const parts = requestParts({ ...serving, log: pipelineLog });
     const served = canary === null ? {} : { served: () => canary.active() };
     const endpoint = undo.use(
       planes.requests.serve(name, planes.discovery.instanceId, createAccept({ ...parts, ...served })),
     );
-    undo.defer(() => this.#endRequests(admission)); //                                          4. no request is left
+    undo.defer(() => departure.endRequests()); //                                          4. no request is left
     undo.defer(() => budget.grace()); //                                                        3. still serving
     const { transport } = endpoint;
     const registered = {
@@ -242,13 +245,13 @@ export class WorkerLife {
       lifecycle.move("stopping");
       void canary?.stop();
       log.info("Readiness withdrawn", { in_flight: admission.load.active + admission.load.queued });
-      await this.#sendPrologues(hold, admission);
+      await departure.sendPrologues();
     });
     lifecycle.require(() => admin.isReady && (canary?.isReady ?? true));
     lifecycle.move("ready");
     admin.open({
       registration,
-      leaving: () => this.#sendPrologues(hold, admission),
+      leaving: () => departure.sendPrologues(),
       returned: () => stop.aborted || hold.rearm(),
       changed: (absence, isThere) => absence === "asleep" && (isThere ? canary?.pause() : canary?.resume()),
     });
@@ -282,66 +285,6 @@ export class WorkerLife {
         : new DynamoError("EngineShutdown", `engine.start() failed: ${describeError(error)}`, { cause: error });
     }
   }
-
-  #parts({ planes, admission, hold, metrics, name, role, engineClock }: ServingParts): Parts {
-    const endpointMetrics = metrics.endpoint(name);
-    const { clock } = this.#platform;
-    const engine = this.#engine;
-    const log = targetLog(this.#rootLog, "stator::pipeline");
-    return {
-      admission,
-      hold,
-      clock,
-      log,
-      responses: planes.responses,
-      run: runEngine(engine, { mode: this.#options.validate, role }, endpointMetrics, log),
-      abort: (request) => {
-        if (engine.abort === undefined) return;
-        const told = Promise.resolve().then(() => engine.abort?.(request));
-        told.catch((error) => log.warn("engine.abort() failed", { error }, request));
-      },
-      engineClock,
-      workerMetrics: metrics,
-      metrics: endpointMetrics,
-    };
-  }
-
-  /** Frontends kill requests whose prologue they have not read when the record goes, so these go first. */
-  async #sendPrologues(hold: PrologueHold, admission: Admission): Promise<void> {
-    hold.release();
-    if (admission.load.active === 0) return;
-    const { clock } = this.#platform;
-    const settled = new AbortController();
-    hold.settled().then(() => settled.abort());
-    await delay(clock, PROLOGUE_SEND_MS, settled.signal);
-    await delay(clock, PROLOGUE_READ_MS);
-  }
-
-  /** Refuses new requests and lets those inside finish; what is left when time is up ends with a migratable error. */
-  async #endRequests(admission: Admission): Promise<void> {
-    admission.close();
-    const ended = await this.#budget.run("in_flight", () => admission.idle());
-    if (ended) return;
-    const { active, queued } = admission.load;
-    this.#log.warn("Requests did not finish in time; ending them", { active, queued });
-    admission.expire(new DynamoError("EngineShutdown", "the worker is shutting down"));
-    // An engine that ignores its aborts must leave cleanup some time.
-    const idle = new AbortController();
-    admission.idle().then(() => idle.abort());
-    await delay(this.#platform.clock, this.#budget.remainingMs("cleanup") / 2, idle.signal);
-  }
-}
-
-function createAdmission(options: ResolvedWorkerOptions, metrics: Metrics, clock: Clock): TimedAdmission {
-  const { engineRequestLimit, requestQueueLimit, workerPoolSize, workQueueSize } = options;
-  const admission = engineRequestLimit === undefined
-    ? new TimedAdmission(workerPoolSize, workQueueSize, clock)
-    : new TimedAdmission(engineRequestLimit, requestQueueLimit, clock);
-  metrics.bindAdmission(() => {
-    const { active, queued, capacity, queueCapacity } = admission.load;
-    return { active, queued, capacity, queueCapacity, engineRequests: active, requestQueue: queued };
-  });
-  return admission;
 }
 
 /** Failures to open planes or to publish are failures to connect, unless they say otherwise. */
@@ -359,30 +302,4 @@ function describeError(error: unknown): string {
 
 function stoppedEarly(): DynamoError {
   return new DynamoError("EngineShutdown", "the worker was stopped before it was ready");
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
-}
-
-/** The log that the options ask for, on standard error. */
-export function openLog({ clock, process }: Platform, options: ResolvedWorkerOptions): Log {
-  const { logFilter, logFormat, logJsonl, logLocalTime, logPlain } = options;
-  const format = parseLogFormat(logFormat ?? (logJsonl ? "jsonl" : "readable"));
-  const log = createLog({
-    filter: logFilter,
-    format: format ?? "readable",
-    isColored: process.isErrorTerminal === true && logPlain !== true,
-    target: "stator",
-    wallTime: () => clock.wallTime(),
-    ...(logLocalTime ? { utcOffset: (time: number) => -new Date(time).getTimezoneOffset() } : {}),
-    write: (line) => process.printError(line),
-  });
-  // A log that looks different is no reason not to serve, to Dynamo's workers neither.
-  if (format === null) log.warn("DYN_LOGGING_CONSOLE_FORMAT is neither readable nor jsonl", { value: logFormat });
-  if ((process.env.DYN_LOGGING_CONFIG_PATH ?? "") !== "") {
-    log.warn("DYN_LOGGING_CONFIG_PATH is set, but this worker reads no logging configuration: use DYN_LOG");
-  }
-  return log;
 }

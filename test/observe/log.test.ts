@@ -3,7 +3,7 @@ import test from "node:test";
 import { createLog, type Log, type LogOptions, SILENT, targetLog } from "../../src/observe/log.ts";
 import { realPlatform } from "../../src/platform/real.ts";
 import { resolveOptions } from "../../src/worker/resolve_options.ts";
-import { openLog } from "../../src/worker/worker.ts";
+import { openLog } from "../../src/worker/open_log.ts";
 
 const TIME = "1970-01-01T00:00:00.000000Z";
 

@@ -7,6 +7,7 @@ import { realPlatform } from "../../src/platform/real.ts";
 import { encodeTwoPart } from "../../src/protocol/frame.ts";
 import { chunk } from "../../src/protocol/output.ts";
 import { encodeText } from "../../src/protocol/payload.ts";
+import { read } from "../support/answers.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import type { RawCall } from "../support/raw_frontend.ts";
 import { eventually, type Generate, type Probe, probeEngine, type Rig, startRig } from "../support/worker_rig.ts";
@@ -254,6 +255,75 @@ test("an engine that ignores an abort is detached after 2 s, and its place is gi
   assert.ok((await next.whole()).length > 3);
   assert.ok(rig.lines.some((line) => line.includes("ignores an abort")));
   await eventually("nobody inside", async () => await rig.metric("dynamo_engine_request") === 0);
+});
+
+for (const tells of [true, false]) {
+  test(`a decode engine is told of an abort ${tells ? "when it says so" : "with its first token"}`, async () => {
+    const go = Promise.withResolvers<void>();
+    const { engine, probe } = probeEngine(async function* () {
+      await go.promise;
+      yield chunk.tokens([1]);
+    });
+    await using rig = await startRig(engine, { worker: { disaggregationMode: "decode" } });
+    const call = await rig.send();
+    await eventually("the engine to be asked", () => probe.seen.length === 1);
+    const { ctx } = probe.seen[0]!;
+    call.say("kill");
+    await call.over();
+    await eventually("the signal", () => ctx.signal.aborted);
+    assert.deepEqual(probe.aborts, []);
+    if (tells) ctx.notifyFirstToken();
+    else go.resolve();
+    await eventually("the abort", () => probe.aborts.length === 1);
+    go.resolve();
+    await eventually("the end", () => probe.open === 0);
+    assert.equal(probe.aborts.length, 1);
+  });
+}
+
+test("a decode engine that ends before its first token never hears of an abort", async () => {
+  const { engine, probe } = probeEngine(async function* (_request, { signal, clock }) {
+    await clock.sleepUntil(Infinity, signal);
+    yield chunk.cancelled();
+  });
+  await using rig = await startRig(engine, { worker: { disaggregationMode: "decode" } });
+  const call = await rig.send();
+  await eventually("the engine to be asked", () => probe.seen.length === 1);
+  call.say("kill");
+  await eventually("the end", () => probe.open === 0 && probe.closed === 1);
+  assert.deepEqual(probe.aborts, []);
+});
+
+test("an answer that takes longer than the deadline fails as ResponseTimeout, and its engine is aborted", async () => {
+  const clock = new FakeClock();
+  const { engine, probe } = probeEngine(async function* (_request, ctx) {
+    yield chunk.tokens([1]);
+    await ctx.clock.sleepUntil(Infinity, ctx.signal);
+    yield chunk.cancelled();
+  });
+  await using rig = await startRig(engine, { platform: { clock }, worker: { engineDeadlineSeconds: 7 } });
+  const call = await rig.send();
+  await call.framed(3);
+  await clock.advance(6999);
+  assert.deepEqual(probe.aborts, []);
+  await clock.advance(1);
+  const frames = read(await call.whole());
+  const { data } = frames.at(-3) as { data: { error: { reason: string } } };
+  assert.equal(data.error.reason, "backend.response_timeout");
+  await eventually("the end", () => probe.open === 0);
+  assert.equal(probe.aborts.length, 1);
+});
+
+test("an answer within the deadline leaves no timer", async () => {
+  const clock = new FakeClock();
+  const { engine } = probeEngine(paced(1));
+  await using rig = await startRig(engine, { platform: { clock }, worker: { engineDeadlineSeconds: 7 } });
+  const before = clock.pendingTimers;
+  const call = await rig.send();
+  await clock.advance(1000);
+  await call.whole();
+  await call.over();
+  await eventually("the timers to go", () => clock.pendingTimers <= before);
 });
 
 // The way home

@@ -155,11 +155,15 @@ test("what an engine throws after its terminal chunk is ignored", async () => {
 
 test("a chunk after the terminal one is never sent, and the generator is closed there", async () => {
   let went = false;
-  const { frames, probe } = await answer(async function* () {
-    yield chunk.length(undefined, [5]);
-    went = true;
-    yield chunk.tokens([6]);
-  });
+  const { frames, probe } = await answer(
+    async function* () {
+      yield chunk.length(undefined, [5]);
+      went = true;
+      yield chunk.tokens([6]);
+    },
+    {},
+    { validate: "warn" },
+  );
   assert.deepEqual(frames.slice(2), [item([5], { finish_reason: "length" }), FINAL, SENTINEL]);
   assert.equal(went, false);
   assert.equal(probe.closed, 1);

@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import type { ErrorKind } from "../../src/protocol/error.ts";
 import { chunk, usage } from "../../src/protocol/output.ts";
 import { decodeMsgpack } from "../../src/protocol/payload.ts";
+import type { WorkerOptions } from "../../src/worker/options.ts";
 import type { RawFrame, RawRequestOptions } from "./raw_frontend.ts";
 import { eventually, type Generate, type Probe, probeEngine, startRig } from "./worker_rig.ts";
 
@@ -66,9 +67,10 @@ export const twoTokens: Generate = async function* () {
 export async function answer(
   generate: Generate,
   options: RawRequestOptions = {},
+  worker: WorkerOptions = {},
 ): Promise<{ frames: unknown[]; probe: Probe; acks: string[] }> {
   const { engine, probe } = probeEngine(generate);
-  await using rig = await startRig(engine);
+  await using rig = await startRig(engine, { worker });
   const call = await rig.send({ id: "r", subject: "s", ...options });
   const frames = read(await call.whole(), options.codec);
   await eventually("the generator to end", () => probe.open === 0);

@@ -68,14 +68,18 @@ export function chat(model: string, content: string, more: Body = {}): Body {
   return { model, messages: [{ role: "user", content }], ...more };
 }
 
-/** Starts a frontend on a store and waits until it answers. */
-export async function startFrontend(store: Store, env: Readonly<Record<string, string>> = {}): Promise<Frontend> {
+/** Starts a frontend on a store, with options such as `--migration-limit`, and waits until it answers. */
+export async function startFrontend(
+  store: Store,
+  env: Readonly<Record<string, string>> = {},
+  options: readonly string[] = [],
+): Promise<Frontend> {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const child = start({
     name: "dynamo frontend",
     executable: PYTHON,
-    args: ["-m", "dynamo.frontend", "--http-host", "127.0.0.1", "--http-port", String(port)],
+    args: ["-m", "dynamo.frontend", "--http-host", "127.0.0.1", "--http-port", String(port), ...options],
     env: { ...store.env, DYN_LOG: "info", HOME: join(store.path, "frontend-home"), ...env },
     cwd: store.path,
   });

@@ -226,6 +226,7 @@ test("nothing is asked after the end, and the result waits until the engine has 
     metadata: {},
     traceHeaders: {},
     clock,
+    notifyFirstToken() {},
   };
   const steps: string[] = [];
   const run: EngineRun = async function* () {

@@ -3,19 +3,22 @@ import { test } from "node:test";
 import { SILENT } from "../../src/observe/log.ts";
 import { Lifecycle, type WorkerState } from "../../src/worker/lifecycle.ts";
 
-const STATES: readonly WorkerState[] = ["init", "starting", "ready", "stopping", "stopped"];
+const STATES: readonly WorkerState[] = ["init", "starting", "start_failed", "ready", "stopping", "stopped"];
 const LEGAL: readonly (readonly [WorkerState, WorkerState])[] = [
   ["init", "starting"],
+  ["init", "start_failed"],
   ["init", "stopped"],
   ["starting", "ready"],
+  ["starting", "start_failed"],
   ["starting", "stopping"],
-  ["starting", "stopped"],
+  ["start_failed", "stopped"],
   ["ready", "stopping"],
   ["stopping", "stopped"],
 ];
 const WAY: Readonly<Record<WorkerState, readonly WorkerState[]>> = {
   init: [],
   starting: ["starting"],
+  start_failed: ["start_failed"],
   ready: ["starting", "ready"],
   stopping: ["starting", "ready", "stopping"],
   stopped: ["stopped"],
@@ -31,6 +34,8 @@ test("only legal moves are made, and staying is none", () => {
       else assert.throws(() => lifecycle.move(to), { message: `Cannot move from ${from} to ${to}` });
       assert.equal(lifecycle.state, isLegal ? to : from);
       assert.equal(lifecycle.isReady, lifecycle.state === "ready");
+      const wasReady = WAY[from].includes("ready") || lifecycle.state === "ready";
+      assert.equal(lifecycle.hasBeenReady, wasReady);
     }
   }
 });

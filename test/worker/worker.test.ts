@@ -222,7 +222,7 @@ test("an engine whose finally hangs after its last chunk does not keep cleanup f
       await new Promise(() => {});
     }
   });
-  await using rig = await startRig(engine, { platform: { clock } });
+  await using rig = await startRig(engine, { platform: { clock }, worker: { validate: "warn" } });
   await (await rig.send()).whole();
   const stoppedAt = clock.now();
   const stopping = rig.worker.stop();
