@@ -34,7 +34,11 @@ export {
   DynamoError,
   type DynamoErrorOptions,
   type ErrorKind,
+  invalidArgument,
+  type PublicDetails,
+  type PublicLimit,
   type PublicMessage,
+  type PublicRateLimit,
   type WireError,
 } from "./src/protocol/error.ts";
 export {

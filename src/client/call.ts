@@ -4,7 +4,7 @@
  * @module
  */
 import { decodeWorkerHeader, encodeFrontendWord, FINAL, type FrontendWord } from "../protocol/control.ts";
-import { decodeError } from "../protocol/error.ts";
+import { decodeError } from "../protocol/received_error.ts";
 import { TWO_PART_PREFIX_BYTES, type TwoPartFrame } from "../protocol/frame.ts";
 import type { GenerateChunk } from "../protocol/output.ts";
 import { decodeMsgpack, decodeText, parseJson } from "../protocol/payload.ts";

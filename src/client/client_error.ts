@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { decodeError, type ReceivedError } from "../protocol/error.ts";
+import type { PublicDetails } from "../protocol/error.ts";
+import { decodeError, type ReceivedError } from "../protocol/received_error.ts";
 
 /** A request that failed, told in Dynamo's canonical classes and reasons. */
 export class ClientError extends Error implements ReceivedError {
@@ -13,6 +14,10 @@ export class ClientError extends Error implements ReceivedError {
   readonly reason: string;
   /** Text that HTTP clients may see, if any; `message` is for operators. */
   readonly publicMessage: string | null;
+  /** What HTTP clients may see, if anything: that text, or a limit in numbers. */
+  readonly publicDetails: PublicDetails | null;
+  /** What led to it on the worker, if it said so. */
+  readonly causedBy: ReceivedError | null;
 
   /** Makes an error of what was received or concluded. */
   constructor(received: ReceivedError, options?: ErrorOptions) {
@@ -21,6 +26,8 @@ export class ClientError extends Error implements ReceivedError {
     this.class = received.class;
     this.reason = received.reason;
     this.publicMessage = received.publicMessage;
+    this.publicDetails = received.publicDetails ?? null;
+    this.causedBy = received.causedBy ?? null;
   }
 }
 

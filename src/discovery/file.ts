@@ -79,11 +79,18 @@ class FileDiscovery implements Discovery {
     this.#buckets.add(key.bucket);
     await this.#inTurn(async () => {
       this.#assertOpen();
-      const displaced = await this.#store.publish(key, value);
+      const displaced = await this.#store.publish(key, value).catch((cause) => this.#explain(cause));
       if (displaced === "other" && !this.#owned.has(nameOf(key))) {
         this.#options.log.warn("Discovery record replaced: another one stood under its key", { key: nameOf(key) });
       }
       this.#owned.set(nameOf(key), { key, value });
+    });
+  }
+
+  #explain(cause: Error): never {
+    const { root } = this.#options;
+    throw new Error(`Cannot write to the discovery store ${root}: ${cause.message} (DYN_FILE_KV names a folder)`, {
+      cause,
     });
   }
 

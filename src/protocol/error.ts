@@ -1,67 +1,14 @@
 /**
- * The one error type of the worker contract and its wire form.
+ * The one error type of the worker contract.
  *
  * @module
  */
+import { type ErrorKind, isErrorKind, KINDS } from "./error_catalogue.ts";
+import { MAX_CHAIN, messageOf, type PublicDetails, type WireError, wireError } from "./error_wire.ts";
+import { describeThrown } from "./thrown.ts";
 
-/**
- * The nine ways a backend can fail.
- *
- * @source dynamo-backend-common 1.6.1, `error.rs`, `BackendError`
- */
-export type ErrorKind =
-  | "Unknown"
-  | "InvalidArgument"
-  | "CannotConnect"
-  | "ConnectionTimeout"
-  | "Disconnected"
-  | "EngineShutdown"
-  | "StreamIncomplete"
-  | "ResponseTimeout"
-  | "Cancelled";
-
-/** Class and reason of each kind. @source dynamo-runtime 1.6.1, error catalogue */
-const CATALOGUE: Readonly<Record<ErrorKind, { readonly class: string; readonly reason: string }>> = {
-  Unknown: { class: "Internal", reason: "backend.unknown" },
-  InvalidArgument: { class: "InvalidRequest", reason: "backend.invalid_argument" },
-  CannotConnect: { class: "Unavailable", reason: "backend.cannot_connect" },
-  ConnectionTimeout: { class: "DeadlineExceeded", reason: "backend.connection_timeout" },
-  Disconnected: { class: "Unavailable", reason: "backend.disconnected" },
-  EngineShutdown: { class: "Unavailable", reason: "backend.engine_shutdown" },
-  StreamIncomplete: { class: "Unavailable", reason: "backend.stream_incomplete" },
-  ResponseTimeout: { class: "DeadlineExceeded", reason: "backend.response_timeout" },
-  Cancelled: { class: "Cancelled", reason: "backend.cancelled" },
-};
-
-/** Longest operator text on the wire. @unit bytes @source dynamo-runtime 1.6.1 */
-const MAX_DIAGNOSTIC_BYTES = 4096;
-const TRUNCATED = "...[truncated]";
-
-/** Text that clients may see. */
-export interface PublicMessage {
-  /** Always `message`. */
-  readonly type: "message";
-  /** The text. */
-  readonly message: string;
-}
-
-/** A {@linkcode DynamoError} as it travels. Keys stand in the order of the reference worker. */
-export interface WireError {
-  /** Legacy name; backend kinds are an object. */
-  readonly error_type: { readonly Backend: string } | string;
-  /** Canonical class. */
-  readonly class?: string;
-  /** Catalogue key; belongs to the class. */
-  readonly reason?: string;
-  /** Text for operators. */
-  readonly message: string;
-  /** The same text again. */
-  readonly diagnostic?: string;
-  /** The only text that clients see. */
-  readonly public?: PublicMessage | Readonly<Record<string, unknown>>;
-  /** What led to it. */
-  readonly caused_by?: WireError;
-}
+export type { ErrorKind } from "./error_catalogue.ts";
+export type { PublicDetails, PublicLimit, PublicMessage, PublicRateLimit, WireError } from "./error_wire.ts";
 
 /** Settings of a {@linkcode DynamoError}. */
 export interface DynamoErrorOptions extends ErrorOptions {
@@ -71,12 +18,15 @@ export interface DynamoErrorOptions extends ErrorOptions {
    * @default the message for `InvalidArgument`, a fixed sentence chosen by the frontend for every other kind
    */
   readonly publicMessage?: string | null;
+  /** What clients may see in numbers instead: a limit and how far the request is beyond it. Wins over `publicMessage`. */
+  readonly publicDetails?: PublicDetails | null;
 }
 
 /**
  * A failure that reaches the frontend with its kind, and so the HTTP client with the right status.
  *
- * The message is for operators; clients see it only for `InvalidArgument`.
+ * The message is for operators; clients see it only for `InvalidArgument`. A `cause` that is a `DynamoError` travels
+ * along, other causes stay in the process.
  *
  * @source dynamo-backend-common 1.6.1, `error.rs`
  * @example
@@ -89,74 +39,95 @@ export interface DynamoErrorOptions extends ErrorOptions {
 export class DynamoError extends Error {
   /** Which of the nine kinds it is. */
   readonly kind: ErrorKind;
-  /** Text that clients may see, if any. */
-  readonly publicMessage: string | null;
+  /** What clients may see, if anything. */
+  readonly publicDetails: PublicDetails | null;
 
-  /** Makes an error of a kind. */
+  /**
+   * Makes an error of a kind.
+   *
+   * @throws {RangeError} If there is no such kind.
+   */
   constructor(kind: ErrorKind, message: string, options: DynamoErrorOptions = {}) {
+    if (!isErrorKind(kind)) {
+      throw new RangeError(`Unknown kind of error '${String(kind)}': choose one of ${Object.keys(KINDS).join(", ")}`);
+    }
     super(message, "cause" in options ? { cause: options.cause } : undefined);
     this.name = "DynamoError";
     this.kind = kind;
-    this.publicMessage = options.publicMessage ?? (kind === "InvalidArgument" ? message : null);
-    if (options.publicMessage === null) this.publicMessage = null;
+    this.publicDetails = options.publicDetails ?? publicText(kind, message, options);
   }
 
-  /** Returns a `DynamoError` as it is and wraps anything else as `Unknown`, keeping it as the cause. */
+  /** Text that clients may see, if any. */
+  get publicMessage(): string | null {
+    return messageOf(this.publicDetails);
+  }
+
+  /**
+   * Returns a `DynamoError` as it is and wraps anything else as `Unknown`, keeping it as the cause. It never throws,
+   * whatever was thrown.
+   */
   static from(thrown: unknown): DynamoError {
-    if (thrown instanceof DynamoError) return thrown;
-    const message = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
-    return new DynamoError("Unknown", message, { cause: thrown });
+    return isDynamoError(thrown) ? thrown : new DynamoError("Unknown", describeThrown(thrown), { cause: thrown });
   }
 
-  /** The error as it travels. */
+  /** The error as it travels, with the errors of this type that led to it. */
   toWire(): WireError {
-    const text = clip(this.message);
-    const cause = this.cause instanceof DynamoError ? this.cause.toWire() : undefined;
-    return {
-      error_type: { Backend: this.kind },
-      ...CATALOGUE[this.kind],
-      message: text,
-      diagnostic: text,
-      ...(this.publicMessage === null ? {} : { public: { type: "message", message: this.publicMessage } }),
-      ...(cause === undefined ? {} : { caused_by: cause }),
-    };
+    return chainOf(this).reduceRight<WireError | null>((causedBy, error) => {
+      const { kind, message, publicDetails } = error;
+      return wireError({ errorType: { Backend: kind }, ...KINDS[kind], message, publicDetails, causedBy });
+    }, null)!;
   }
 
   /** Whether the request itself was at fault, so that trying again cannot help. */
   get isInvalidRequest(): boolean {
-    return CATALOGUE[this.kind].class === "InvalidRequest";
+    return KINDS[this.kind].class === "InvalidRequest";
   }
 }
 
-function clip(text: string): string {
-  const bytes = new TextEncoder().encode(text);
-  if (bytes.length <= MAX_DIAGNOSTIC_BYTES) return text;
-  const kept = new TextDecoder().decode(bytes.subarray(0, MAX_DIAGNOSTIC_BYTES - TRUNCATED.length));
-  return kept.replace(/\uFFFD+$/, "") + TRUNCATED;
+/**
+ * Makes the error of a request that is at fault: the client gets HTTP 400 with this text.
+ *
+ * @example
+ * ```ts
+ * import { invalidArgument } from "@stator/worker";
+ *
+ * function check(maxTokens: number): void {
+ *   if (maxTokens < 1) throw invalidArgument("max_tokens must be at least 1");
+ * }
+ * ```
+ */
+export function invalidArgument(message: string, options?: DynamoErrorOptions): DynamoError {
+  return new DynamoError("InvalidArgument", message, options);
 }
 
-/** What a reader makes of a wire error, whichever worker wrote it. */
-export interface ReceivedError {
-  /** Canonical class, `Internal` when it cannot be told. */
-  readonly class: string;
-  /** Catalogue key, empty for a legacy error. */
-  readonly reason: string;
-  /** Text for operators. */
-  readonly message: string;
-  /** Text for clients, if any. */
-  readonly publicMessage: string | null;
+function publicText(kind: ErrorKind, message: string, { publicMessage }: DynamoErrorOptions): PublicDetails | null {
+  const text = publicMessage === undefined && kind === "InvalidArgument" ? message : publicMessage ?? null;
+  return text === null ? null : { type: "message", message: text };
 }
 
-/** Reads a wire error, canonical or legacy (`{"error_type":"InvalidArgument","message":"x"}`). */
-export function decodeError(value: unknown): ReceivedError {
-  const wire = (typeof value === "object" && value !== null ? value : {}) as Partial<WireError>;
-  const legacy = typeof wire.error_type === "object" ? wire.error_type.Backend : wire.error_type;
-  const known = CATALOGUE[legacy as ErrorKind];
-  const text = (wire.public as PublicMessage | undefined)?.message;
-  return {
-    class: wire.class ?? known?.class ?? "Internal",
-    reason: wire.reason ?? known?.reason ?? "",
-    message: typeof wire.message === "string" ? wire.message : "unreadable error",
-    publicMessage: typeof text === "string" ? text : null,
-  };
+/** The error and those of its causes that are of this type, outermost first. A cause that comes round ends the chain. */
+function chainOf(error: DynamoError): DynamoError[] {
+  const chain: DynamoError[] = [];
+  const seen = new Set<unknown>();
+  for (let next: unknown = error; seen.size < MAX_CHAIN && !seen.has(next); next = causeOf(next)) {
+    seen.add(next);
+    if (isDynamoError(next)) chain.push(next);
+  }
+  return chain;
+}
+
+function isDynamoError(thrown: unknown): thrown is DynamoError {
+  try {
+    return thrown instanceof DynamoError;
+  } catch {
+    return false; // a proxy may refuse even to be asked
+  }
+}
+
+function causeOf(thrown: unknown): unknown {
+  try {
+    return (thrown as { readonly cause?: unknown } | null | undefined)?.cause;
+  } catch {
+    return undefined;
+  }
 }

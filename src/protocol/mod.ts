@@ -37,14 +37,17 @@ export {
 } from "./control.ts";
 export { decodeMsgpack, encodeMsgpack, parseJson, stringifyJson } from "./payload.ts";
 export {
-  decodeError,
   DynamoError,
   type DynamoErrorOptions,
   type ErrorKind,
+  invalidArgument,
+  type PublicDetails,
+  type PublicLimit,
   type PublicMessage,
-  type ReceivedError,
+  type PublicRateLimit,
   type WireError,
 } from "./error.ts";
+export { type DeclaredError, decodeError, encodeError, type ReceivedError } from "./received_error.ts";
 export {
   type GenerateRequest,
   type OutputOptions,

@@ -24,4 +24,5 @@ export {
   startLoopback,
 } from "./loopback.ts";
 export type { Log, LogFields, LogRequest } from "../observe/log.ts";
-export type { ReceivedError } from "../protocol/error.ts";
+export type { PublicDetails, PublicLimit, PublicMessage, PublicRateLimit, WireError } from "../protocol/error.ts";
+export type { DeclaredError, ReceivedError } from "../protocol/received_error.ts";

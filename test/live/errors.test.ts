@@ -85,18 +85,57 @@ test("errors reach clients as from Dynamo's own worker", { timeout: 180_000 }, a
   }
 });
 
-test("a string thrown by an engine is an internal error that tells clients nothing", { timeout: 60_000 }, async (t) => {
+const INTERNAL = { message: "Internal server error", code: 500 };
+const DISCLOSED = { message: "the tokenizer is missing", code: 500 };
+const AT_FAULT = { message: "Invalid request", code: 400 };
+const SIZE_LIMIT = { type: "size_limit", limit: 4096, actual: 5000 };
+const RATE_LIMIT = { type: "rate_limit", limit: 10, remaining: 0 };
+
+/** What clients are shown of errors that no capture holds: unary before and after the first chunk, and in a stream. */
+const SHOWN: Readonly<Record<string, readonly [before: object, after: object, late: object]>> = {
+  "Error with typed cause": [INTERNAL, INTERNAL, INTERNAL],
+  "Unknown with public cause": [INTERNAL, INTERNAL, INTERNAL],
+  "AggregateError": [INTERNAL, INTERNAL, INTERNAL],
+  "string": [INTERNAL, INTERNAL, INTERNAL],
+  "undefined": [INTERNAL, INTERNAL, INTERNAL],
+  "hostile object": [INTERNAL, INTERNAL, INTERNAL],
+  // A frontend that has sent nothing yet shows its own text for a 500, whatever the worker says.
+  "public Unknown": [INTERNAL, DISCLOSED, DISCLOSED],
+  "size_limit": [{ ...AT_FAULT, details: SIZE_LIMIT }, { ...AT_FAULT, details: SIZE_LIMIT }, AT_FAULT],
+  "context_length": [
+    { ...AT_FAULT, details: { ...SIZE_LIMIT, type: "context_length" } },
+    { ...AT_FAULT, details: { ...SIZE_LIMIT, type: "context_length" } },
+    AT_FAULT,
+  ],
+  "rate_limit": [{ ...AT_FAULT, details: RATE_LIMIT }, { ...AT_FAULT, details: RATE_LIMIT }, AT_FAULT],
+};
+
+test("limits and public texts reach clients, and the operator's text never does", { timeout: 120_000 }, async (t) => {
   if (!requirePeers(t)) return;
-  using store = makeStore("thrown-string");
+  using store = makeStore("public");
   await using frontend = await startFrontend(store, NO_QUARANTINE);
-  await using _worker = await startReadyStator(store, { program: FAULT_WORKER });
+  await using worker = await startReadyStator(store, { program: FAULT_WORKER });
   await frontend.listed(MODEL);
-  const answer = await frontend.post(CHAT, chat(MODEL, "x", { seed: seedOf("throw string after 2") }));
-  assert.equal(answer.status, 500);
-  assert.equal(answer.body.message, "Internal server error");
-  const late = await frontend.post(CHAT, chat(MODEL, "x", { seed: seedOf("throw ResponseTimeout after 2") }));
-  assert.equal(late.status, 504);
+  const ask = (thrown: string, after: number) => chat(MODEL, "x", { seed: seedOf(`throw ${thrown} after ${after}`) });
+  for (const [thrown, [before, after, late]] of Object.entries(SHOWN)) {
+    await t.test(thrown, async () => {
+      const unary = [await frontend.post(CHAT, ask(thrown, 0)), await frontend.post(CHAT, ask(thrown, 2))];
+      const streams = [await frontend.stream(CHAT, ask(thrown, 0)), await frontend.stream(CHAT, ask(thrown, 2))];
+      assert.doesNotMatch(JSON.stringify([unary, streams]), /operator|abc123|raised/, "clients see none of it");
+      assert.deepEqual(unary.map(({ body }) => visible(body)), [before, after]);
+      assert.deepEqual(visible(streams[1]!.error), late);
+    });
+  }
+  assert.match(worker.output(), /operator only: token=abc123/, "operators do see it");
+  const timeout = await frontend.post(CHAT, ask("ResponseTimeout", 2));
+  assert.equal(timeout.status, 504);
 });
+
+/** The part of an error's body that a worker has a say in. */
+function visible({ message, code, details }: Record<string, unknown>): object {
+  const isOurs = typeof details === "object" && details !== null && "type" in details;
+  return { message, code, ...(isOurs ? { details } : {}) };
+}
 
 test("finish reasons reach clients as from Dynamo's own worker", { timeout: 120_000 }, async (t) => {
   if (!requirePeers(t)) return;

@@ -10,9 +10,7 @@ import process from "node:process";
 import {
   chunk,
   defineEngine,
-  DynamoError,
   type Engine,
-  type ErrorKind,
   type FinishReason,
   type GenerateChunk,
   type GenerateContext,
@@ -20,6 +18,7 @@ import {
   serve,
   usage,
 } from "@stator/worker";
+import { faultError } from "./fault_errors.ts";
 import { contractCapture, SCENARIOS } from "./fault_scenarios.ts";
 
 const captures = contractCapture("chunks_to_http.json");
@@ -70,14 +69,7 @@ async function* play(scenario: string, request: GenerateRequest, ctx: GenerateCo
 async function* fail(what: string): AsyncGenerator<GenerateChunk> {
   const [, thrown = "", count = "0"] = /^(.*) after (\d)$/.exec(what) ?? [];
   for (let token = 0; token < Number(count); token++) yield chunk.tokens([72 + token]);
-  // The captures were made with this text.
-  const message = `raised ${thrown}`;
-  if (thrown === "Error") throw new Error(message);
-  if (thrown === "string") throw message;
-  if (thrown === "private InvalidArgument") {
-    throw new DynamoError("InvalidArgument", message, { publicMessage: null });
-  }
-  throw new DynamoError(thrown as ErrorKind, message);
+  throw faultError(thrown);
 }
 
 async function* finish(reason: string): AsyncGenerator<GenerateChunk> {

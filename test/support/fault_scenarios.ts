@@ -13,7 +13,7 @@ export function contractCapture(name: string): Record<string, any> {
   return JSON.parse(readFileSync(new URL(name, CONTRACT), "utf8"));
 }
 
-/** What a scenario throws: an error of that kind; or something that is no `DynamoError`. */
+/** What a scenario throws: an error of that kind, or one of `fault_errors.ts`. */
 export const THROWN = [
   "Unknown",
   "InvalidArgument",
@@ -27,6 +27,15 @@ export const THROWN = [
   "private InvalidArgument",
   "Error",
   "string",
+  "size_limit",
+  "context_length",
+  "rate_limit",
+  "public Unknown",
+  "Unknown with public cause",
+  "Error with typed cause",
+  "AggregateError",
+  "undefined",
+  "hostile object",
 ] as const;
 
 const FINISH = Object.keys(contractCapture("finish_reasons.json"));
