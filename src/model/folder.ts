@@ -5,7 +5,7 @@
  */
 import type { Files } from "../platform/platform.ts";
 import { fileChecksum } from "../protocol/checksum.ts";
-import { DynamoError } from "../protocol/error.ts";
+import { DynamoError, invalidArgument } from "../protocol/error.ts";
 import type { CardFile, CardFiles } from "../protocol/model_card.ts";
 import { decodeText } from "../protocol/payload.ts";
 import { type EndpointName, endpointPath } from "../protocol/record.ts";
@@ -78,7 +78,7 @@ export async function readModelFolder(
   if (options.customTemplate !== undefined) {
     const file = absolutePath(files, options.customTemplate);
     if (!await isRegularFile(files, file)) {
-      throw invalid(`Cannot read chat template '${options.customTemplate}': there is no such file`);
+      throw invalidArgument(`Cannot read chat template '${options.customTemplate}': there is no such file`);
     }
     template = { name: file.slice(file.lastIndexOf("/") + 1), path: file, bytes: () => files.read(file) };
   }
@@ -121,16 +121,18 @@ export function hostedCardFiles(model: ModelFiles, origin: string, prefix: strin
 export function localCardFiles(model: ModelFiles): CardFiles {
   return slots(model, (file) => {
     if (file.path !== undefined) return file.path;
-    throw invalid(`Cannot publish model '${model.sourcePath}' by path: its files are built in, so they must be served`);
+    throw invalidArgument(
+      `Cannot publish model '${model.sourcePath}' by path: its files are built in, so they must be served`,
+    );
   });
 }
 
 async function arrange(sourcePath: string, found: readonly Found[], template: Found | undefined): Promise<ModelFiles> {
   const named = (name: string): Found | undefined => found.find((file) => file.name === name);
   const config = named("config.json");
-  if (config === undefined) throw invalid(`Cannot read model '${sourcePath}': config.json is missing`);
+  if (config === undefined) throw invalidArgument(`Cannot read model '${sourcePath}': config.json is missing`);
   const tokenizer = named("tokenizer.json") ?? named("tiktoken.model") ?? singleTiktoken(sourcePath, found);
-  if (tokenizer === undefined) throw invalid(`Cannot read model '${sourcePath}': tokenizer.json is missing`);
+  if (tokenizer === undefined) throw invalidArgument(`Cannot read model '${sourcePath}': tokenizer.json is missing`);
   const typed: (readonly [FileSlot, Found | undefined])[] = [
     ["model_info", config],
     ["tokenizer", tokenizer],
@@ -153,7 +155,7 @@ function singleTiktoken(sourcePath: string, found: readonly Found[]): Found | un
   const candidates = found.filter((file) => file.name.endsWith(".tiktoken"));
   if (candidates.length < 2) return candidates[0];
   const names = candidates.map((file) => file.name).join(", ");
-  throw invalid(`Cannot read model '${sourcePath}': more than one .tiktoken file: ${names}`);
+  throw invalidArgument(`Cannot read model '${sourcePath}': more than one .tiktoken file: ${names}`);
 }
 
 function isExtra(name: string): boolean {
@@ -171,7 +173,7 @@ async function architecturalContextLength(
   tokenizerConfig: Found | undefined,
 ): Promise<number | undefined> {
   const model = await parseObject(config);
-  if (model === null) throw invalid(`Cannot read model '${sourcePath}': config.json is not a JSON object`);
+  if (model === null) throw invalidArgument(`Cannot read model '${sourcePath}': config.json is not a JSON object`);
   const inner = model.text_config as Record<string, unknown> | null | undefined;
   const fromModel = tokens(model.max_position_embeddings) ?? tokens(inner?.max_position_embeddings);
   if (fromModel !== undefined || tokenizerConfig === undefined) return fromModel;
@@ -224,7 +226,9 @@ function cardFile(file: ModelFile, place: (file: ModelFile) => string): CardFile
 
 async function listFolder(files: Files, path: string, folder: string): Promise<string[]> {
   try {
-    if (!(await files.stat(folder)).isDirectory) throw invalid(`Cannot read model '${path}': it is not a folder`);
+    if (!(await files.stat(folder)).isDirectory) {
+      throw invalidArgument(`Cannot read model '${path}': it is not a folder`);
+    }
     return await files.list(folder);
   } catch (cause) {
     if ((cause as { code?: string }).code !== "ENOENT") throw cause;
@@ -247,8 +251,4 @@ function absolutePath(files: Files, path: string): string {
   const isAbsolute = /^([/\\]|[A-Za-z]:[/\\])/.test(path);
   const whole = isAbsolute ? path : `${files.workingDirectory}/${path.replace(/^(\.\/)+/, "")}`;
   return whole.replace(/(?<=.)[/\\]+(\.[/\\]*)?$/, "");
-}
-
-function invalid(message: string): DynamoError {
-  return new DynamoError("InvalidArgument", message);
 }

@@ -5,7 +5,7 @@
  */
 import { MODEL_FLAGS } from "./card_check.ts";
 import type { EngineConfig } from "./engine_config.ts";
-import { DynamoError } from "./error.ts";
+import { invalidArgument } from "./error.ts";
 import type { CardFiles, ModelCard, ModelFlag, RuntimeConfig, StructuralTag, WorkerType } from "./model_card.ts";
 import { REASONING_PARSERS, TOOL_CALL_PARSERS } from "./parser_names.ts";
 import { type EndpointName, slug } from "./record.ts";
@@ -60,8 +60,8 @@ const U32_MAX = 0xffff_ffff;
 export function buildModelCard(input: ModelCardInput): ModelCard {
   const { engine } = input;
   const displayName = input.servedModelName ?? engine.servedModelName ?? engine.model;
-  if (displayName === "") throw invalid("model name cannot be empty");
-  if (engine.modelAliases?.includes("")) throw invalid("model alias cannot be empty");
+  if (displayName === "") throw invalidArgument("model name cannot be empty");
+  if (engine.modelAliases?.includes("")) throw invalidArgument("model alias cannot be empty");
   const files: CardFiles = input.files ?? { model_info: null, tokenizer: null };
   const { role = "aggregated", routeToEncoder = false } = input;
   const architectural = input.architecturalContextLength || undefined;
@@ -96,7 +96,7 @@ function runtimeConfig(input: ModelCardInput, role: WorkerType, routeToEncoder: 
   const tag = input.structuralTag === undefined ? undefined : completeTag(input.structuralTag);
   const size = count(engine.dataParallelSize, "dataParallelSize", 1) ?? 1;
   const startRank = count(engine.dataParallelStartRank, "dataParallelStartRank") ?? 0;
-  if (startRank + size > U32_MAX) throw invalid("data-parallel rank range overflows");
+  if (startRank + size > U32_MAX) throw invalidArgument("data-parallel rank range overflows");
   const data = {
     ...engine.runtimeData,
     ...(input.defaultThinkingMode === undefined ? {} : { default_thinking_mode: input.defaultThinkingMode }),
@@ -159,10 +159,10 @@ export function parseEndpointTypes(text: string): readonly ModelFlag[] {
   const wanted = new Set<ModelFlag>();
   for (const item of text.split(",").map((part) => part.trim()).filter((part) => part !== "")) {
     const flag = ENDPOINT_TYPES.get(item.toLowerCase());
-    if (flag === undefined) throw invalid(`unknown endpoint type '${item}'`);
+    if (flag === undefined) throw invalidArgument(`unknown endpoint type '${item}'`);
     wanted.add(flag);
   }
-  if (wanted.size === 0) throw invalid("endpoint_types cannot be empty");
+  if (wanted.size === 0) throw invalidArgument("endpoint_types cannot be empty");
   return MODEL_FLAGS.filter((flag) => wanted.has(flag));
 }
 
@@ -179,7 +179,7 @@ function needs(role: WorkerType, routeToEncoder: boolean): readonly (readonly Wo
       return routeToEncoder ? [["decode", "encode"]] : [["decode"]];
     case "decode":
     case "encode":
-      if (routeToEncoder) throw invalid(`route_to_encoder is not supported for ${role} workers`);
+      if (routeToEncoder) throw invalidArgument(`route_to_encoder is not supported for ${role} workers`);
       return role === "decode" ? [["prefill"]] : [["prefill", "decode"], ["aggregated"]];
   }
 }
@@ -197,8 +197,8 @@ const TAG_VALUES: Readonly<Record<keyof StructuralTag, readonly unknown[]>> = {
 function completeTag(tag: StructuralTag): StructuralTag {
   for (const [name, value] of Object.entries(tag)) {
     const values = Object.hasOwn(TAG_VALUES, name) ? TAG_VALUES[name as keyof StructuralTag] : undefined;
-    if (values === undefined) throw invalid(`unknown field '${name}' of structural_tag`);
-    if (!values.includes(value)) throw invalid(`structural_tag.${name} must be one of ${values.join(", ")}`);
+    if (values === undefined) throw invalidArgument(`unknown field '${name}' of structural_tag`);
+    if (!values.includes(value)) throw invalidArgument(`structural_tag.${name} must be one of ${values.join(", ")}`);
   }
   return present<StructuralTag>({
     scope: tag.scope ?? "auto",
@@ -218,14 +218,14 @@ function bootstrap(engine: EngineConfig): RuntimeConfig["disaggregated_endpoint"
 
 function known(name: string | undefined, what: string, names: readonly string[]): string | null {
   if (name === undefined || name === "") return null;
-  if (!names.includes(name)) throw invalid(`unknown ${what} '${name}', expected one of: ${names.join(", ")}`);
+  if (!names.includes(name)) throw invalidArgument(`unknown ${what} '${name}', expected one of: ${names.join(", ")}`);
   return name;
 }
 
 function count(value: number | undefined, name: string, min = 0, max = U32_MAX): number | undefined {
   if (value === undefined || value === null) return undefined;
   if (!Number.isInteger(value) || value < min || value > max) {
-    throw invalid(`${name} must be an integer between ${min} and ${max}`);
+    throw invalidArgument(`${name} must be an integer between ${min} and ${max}`);
   }
   return value;
 }
@@ -233,8 +233,4 @@ function count(value: number | undefined, name: string, min = 0, max = U32_MAX):
 /** Drops members that are `undefined`, so that a built card equals a decoded one. */
 function present<T>(value: { readonly [K in keyof T]: T[K] | undefined }): T {
   return Object.fromEntries(Object.entries(value).filter(([, item]) => item !== undefined)) as T;
-}
-
-function invalid(message: string): DynamoError {
-  return new DynamoError("InvalidArgument", message);
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { DynamoError } from "./error.ts";
+import { invalidArgument } from "./error.ts";
 
 /** When to stop. Unset members are `null`. @source dynamo-llm 1.6.1, `StopConditions` */
 export interface StopConditions {
@@ -245,24 +245,24 @@ const littleEndian = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 /** Token ids as an array of u32, or packed as little-endian 32-bit integers. */
 function parseTokenIds(value: unknown): Uint32Array {
   if (value instanceof Uint8Array) {
-    if (value.length % 4 !== 0) throw invalid("packed token_ids are not a multiple of 4 bytes");
+    if (value.length % 4 !== 0) throw invalidArgument("packed token_ids are not a multiple of 4 bytes");
     if (littleEndian) return new Uint32Array(value.slice().buffer);
     const view = new DataView(value.buffer, value.byteOffset, value.byteLength);
     return Uint32Array.from({ length: value.length / 4 }, (_, i) => view.getUint32(4 * i, true));
   }
-  if (!Array.isArray(value)) throw invalid("token_ids must be an array of unsigned 32-bit integers");
+  if (!Array.isArray(value)) throw invalidArgument("token_ids must be an array of unsigned 32-bit integers");
   const ids = new Uint32Array(value.length);
   for (let i = 0; i < value.length; i++) {
     const id = value[i];
     ids[i] = id;
-    if (ids[i] !== id) throw invalid(`token_ids[${i}] is not an unsigned 32-bit integer`);
+    if (ids[i] !== id) throw invalidArgument(`token_ids[${i}] is not an unsigned 32-bit integer`);
   }
   return ids;
 }
 
 function object(value: unknown, name: string): Record<string, unknown> {
   if (typeof value !== "object" || value === null || Array.isArray(value) || value instanceof Uint8Array) {
-    throw invalid(`${name} must be an object`);
+    throw invalidArgument(`${name} must be an object`);
   }
   return value as Record<string, unknown>;
 }
@@ -273,7 +273,7 @@ function optionalObject(value: unknown, name: string): Record<string, unknown> {
 
 function optionalArray(value: unknown, name: string): readonly unknown[] {
   if (value === undefined || value === null) return [];
-  if (!Array.isArray(value)) throw invalid(`${name} must be an array`);
+  if (!Array.isArray(value)) throw invalidArgument(`${name} must be an array`);
   return value;
 }
 
@@ -281,17 +281,13 @@ function integer(value: unknown, name: string): bigint | null {
   if (value === null || value === undefined) return null;
   if (typeof value === "bigint") return value;
   if (Number.isSafeInteger(value)) return BigInt(value as number);
-  throw invalid(`${name} must be an integer`);
+  throw invalidArgument(`${name} must be an integer`);
 }
 
 /** A count that was sent in any width. */
 function count(value: unknown, name: string): number | null {
   const whole = integer(value, name);
   if (whole === null) return null;
-  if (whole < 0n || whole > 0xffff_ffffn) throw invalid(`${name} must be between 0 and 4294967295`);
+  if (whole < 0n || whole > 0xffff_ffffn) throw invalidArgument(`${name} must be between 0 and 4294967295`);
   return Number(whole);
-}
-
-function invalid(message: string): DynamoError {
-  return new DynamoError("InvalidArgument", message);
 }

@@ -6,7 +6,7 @@
 import type { Engine, JsonObject } from "../engine/engine.ts";
 import type { EngineReply, EngineRoute } from "../observe/engine_routes.ts";
 import type { Log } from "../observe/log.ts";
-import { DynamoError } from "../protocol/error.ts";
+import { DynamoError, invalidArgument } from "../protocol/error.ts";
 import { stringifyJson } from "../protocol/payload.ts";
 import type { AdminGate } from "./admin_gate.ts";
 import type { Presence } from "./presence.ts";
@@ -47,13 +47,13 @@ export function checkControls(engine: Engine): void {
   for (const [kind, calls] of [["control", engine.controls ?? {}], ["update", engine.updates ?? {}]] as const) {
     for (const [name, call] of Object.entries(calls)) {
       if (!NAME.test(name)) {
-        throw invalid(`engine ${kind} '${name}' cannot be a route: use letters, digits, '_', '-' and '.'`);
+        throw invalidArgument(`engine ${kind} '${name}' cannot be a route: use letters, digits, '_', '-' and '.'`);
       }
-      if (typeof call !== "function") throw invalid(`engine ${kind} '${name}' is not a function`);
+      if (typeof call !== "function") throw invalidArgument(`engine ${kind} '${name}' is not a function`);
     }
   }
   if (Object.hasOwn(engine.updates ?? {}, TAINTS)) {
-    throw invalid(`engine update '${TAINTS}' conflicts with reserved Dynamo route /engine/update/${TAINTS}`);
+    throw invalidArgument(`engine update '${TAINTS}' conflicts with reserved Dynamo route /engine/update/${TAINTS}`);
   }
 }
 
@@ -179,8 +179,4 @@ function isError({ status, success }: JsonObject): boolean {
 
 function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function invalid(message: string): DynamoError {
-  return new DynamoError("InvalidArgument", message);
 }

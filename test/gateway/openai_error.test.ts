@@ -38,6 +38,30 @@ for (const kind of KINDS) {
   });
 }
 
+test("clients see nothing that was said to operators, wherever it stands in an error", async () => {
+  const secret = "token=abc123";
+  const errors = [
+    DynamoError.from(new Error(secret)),
+    DynamoError.from(secret),
+    new DynamoError("InvalidArgument", secret, { publicMessage: null }),
+    new DynamoError("InvalidArgument", secret, { publicDetails: { type: "context_length", limit: 10, actual: 20 } }),
+    new DynamoError("Unknown", secret, { cause: new DynamoError("InvalidArgument", secret) }),
+    ...KINDS.filter((kind) => kind !== "InvalidArgument").map((kind) => new DynamoError(kind, secret)),
+  ];
+  for (const error of errors) {
+    await using stack = await startMiniStack(async (request) => {
+      const response = await request.answer();
+      response.item({ event: "error", error: error.toWire() });
+      response.finish();
+    });
+    for (const stream of [false, true]) {
+      const shown = await (await stack.post(CHAT_PATH, { ...CHAT, stream })).text();
+      assert.match(shown, /"message":"[A-Z]/);
+      assert.doesNotMatch(shown, /abc123/, `${error.kind}: ${shown}`);
+    }
+  }
+});
+
 test("an error in a prologue is a real status, also for a stream", async () => {
   await using stack = await startMiniStack(async (request) => {
     request.ack();

@@ -29,20 +29,20 @@ interface Failure {
 
 const FAILURES: Readonly<Record<string, Failure>> = {
   "engine.start() throws": {
-    program: "test/support/fault_start.ts",
-    env: () => ({ STATOR_TEST_START_FAILS: "plain" }),
-    line: /^EngineShutdown: engine\.start\(\) failed: no GPU answers$/,
+    program: "test/support/fault_engine.ts",
+    env: () => ({ STATOR_TEST_START_THROWS: "Error" }),
+    line: /^EngineShutdown: engine\.start\(\) failed: raised Error$/,
     isStarted: true,
   },
   "engine.start() throws an error of a kind": {
-    program: "test/support/fault_start.ts",
-    env: () => ({ STATOR_TEST_START_FAILS: "typed" }),
-    line: /^CannotConnect: no GPU answers$/,
+    program: "test/support/fault_engine.ts",
+    env: () => ({ STATOR_TEST_START_THROWS: "CannotConnect" }),
+    line: /^CannotConnect: raised CannotConnect$/,
     isStarted: true,
   },
   "engine.start() throws undefined": {
-    program: "test/support/fault_start.ts",
-    env: () => ({ STATOR_TEST_START_FAILS: "odd" }),
+    program: "test/support/fault_engine.ts",
+    env: () => ({ STATOR_TEST_START_THROWS: "undefined" }),
     line: /^EngineShutdown: engine\.start\(\) failed: undefined$/,
     isStarted: true,
   },
@@ -85,7 +85,9 @@ for (const runtime of ["deno", "bun"] as const) {
         const lines = worker.output().split("\n").filter((text) => text !== "" && !/^\d{4}-\S+ +INFO /.test(text));
         const [last, ...others] = lines.toReversed();
         assert.match(last!, line);
-        assert.deepEqual(others, isStarted ? ["cleanup"] : [], "nothing else is printed, no stack least of all");
+        const events = others.filter((text) => text.startsWith("{")).map((text) => JSON.parse(text).event);
+        assert.deepEqual(events, isStarted ? ["cleaned up", "cleanup", "start"] : []);
+        assert.equal(others.length, events.length, "nothing else is printed, no stack least of all");
         assert.deepEqual(store.keys(), [], "nothing of the worker is left");
       });
     }

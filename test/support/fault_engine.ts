@@ -2,7 +2,8 @@
  * An engine that fails on request, and a worker around it: the `seed` of a request names a scenario of
  * `fault_scenarios.ts`. What happens to the engine is printed as JSON lines, with wall-clock times.
  *
- * `STATOR_TEST_START_MS` makes `start` take that long, `STATOR_TEST_CLEANUP_MS` makes `cleanup` take that long.
+ * `STATOR_TEST_START_MS` makes `start` take that long, `STATOR_TEST_CLEANUP_MS` makes `cleanup` take that long, and
+ * `STATOR_TEST_START_THROWS` names what `start` throws.
  *
  * @module
  */
@@ -30,6 +31,8 @@ export function faultEngine(model: string): Engine {
     async start() {
       say("start");
       await new Promise((resolve) => setTimeout(resolve, Number(process.env.STATOR_TEST_START_MS ?? 0)));
+      const { STATOR_TEST_START_THROWS: thrown } = process.env;
+      if (thrown !== undefined) throw faultError(thrown);
       say("started");
       return { model, servedModelName: model, contextLength: 2048, kvCacheBlockSize: 16, maxNumSeqs: 64 };
     },
