@@ -25,8 +25,8 @@ export interface DynamoErrorOptions extends ErrorOptions {
 /**
  * A failure that reaches the frontend with its kind, and so the HTTP client with the right status.
  *
- * The message is for operators; clients see it only for `InvalidArgument`. A `cause` that is a `DynamoError` travels
- * along, other causes stay in the process.
+ * The message is for operators; clients see it only for `InvalidArgument`. Causes that are a `DynamoError` travel along,
+ * and a frontend that migrates requests looks at them too; other causes stay in the process.
  *
  * @source dynamo-backend-common 1.6.1, `error.rs`
  * @example

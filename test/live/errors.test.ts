@@ -4,9 +4,11 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { eventNames } from "../support/fault_events.ts";
 import { contractCapture, seedOf } from "../support/fault_scenarios.ts";
 import { CHAT, chat, startFrontend, type Stream } from "../support/frontend.ts";
 import { requirePeers, TINY_MODEL } from "../support/peers.ts";
+import { until } from "../support/processes.ts";
 import { startReadyStator } from "../support/stator.ts";
 import { makeStore } from "../support/store.ts";
 
@@ -129,6 +131,32 @@ test("limits and public texts reach clients, and the operator's text never does"
   assert.match(worker.output(), /operator only: token=abc123/, "operators do see it");
   const timeout = await frontend.post(CHAT, ask("ResponseTimeout", 2));
   assert.equal(timeout.status, 504);
+});
+
+/** How often a frontend with a migration limit of 3 asks, and what clients get in the end. */
+const ATTEMPTS: Readonly<Record<string, readonly [attempts: number, status: number]>> = {
+  "Disconnected": [4, 503],
+  "Error with typed cause": [4, 500],
+  "Unknown with public cause": [1, 500],
+  "Error": [1, 500],
+};
+
+test("a frontend that migrates looks at the causes too", { timeout: 60_000 }, async (t) => {
+  if (!requirePeers(t)) return;
+  using store = makeStore("causes");
+  await using frontend = await startFrontend(store, NO_QUARANTINE, ["--migration-limit", "3"]);
+  await using worker = await startReadyStator(store, { program: FAULT_WORKER });
+  await frontend.listed(MODEL);
+  const asked = () => eventNames(worker).filter((event) => event === "finally").length;
+  for (const [thrown, [attempts, status]] of Object.entries(ATTEMPTS)) {
+    for (const after of [0, 2]) {
+      const before = asked();
+      const answer = await frontend.post(CHAT, chat(MODEL, "x", { seed: seedOf(`throw ${thrown} after ${after}`) }));
+      assert.equal(answer.status, status, thrown);
+      await until("the engine to end", 5000, () => asked() - before >= attempts);
+      assert.equal(asked() - before, attempts, thrown);
+    }
+  }
 });
 
 /** The part of an error's body that a worker has a say in. */
