@@ -193,9 +193,9 @@ export class WorkerLife {
     let gauges: LifecycleMetrics | null = null;
     undo.defer(async () => { //                                                                 6. owed even if start fails
       const startedAt = clock.now();
-      await budget.run("cleanup", () => engine.cleanup());
+      const isComplete = await budget.run("cleanup", () => engine.cleanup());
       gauges?.cleanupTime((clock.now() - startedAt) / 1000);
-      log.info("Engine cleanup complete");
+      if (isComplete) log.info("Engine cleanup complete");
     });
     const setPayload = await readSetPayload(options, files, log);
     const startedAt = clock.now();
