@@ -1,0 +1,70 @@
+/**
+ * The labels of samples in a text exposition, and adding to them.
+ *
+ * @module
+ */
+
+/** Checks the labels of samples and adds others to them. */
+export interface SampleLabels {
+  /**
+   * Labels as they are to be written, with their braces; nothing if there are none.
+   *
+   * @param text What was written between the braces.
+   * @returns `null` if that is malformed.
+   */
+  of(text: string): string | null;
+}
+
+const LABEL = /[ \t]*([a-zA-Z_][a-zA-Z0-9_]*)[ \t]*=[ \t]*"((?:[^"\\]|\\.)*)"[ \t]*(?:,|$)/y;
+const BLANK = /^[ \t]*$/;
+
+/**
+ * Adds labels to those of each sample. One that the sample has already is left as it is. With something to add, all are
+ * sorted by name; with nothing, they stay as they were written.
+ *
+ * @source dynamo-common 1.6.1, `label_injecting_collector.py`, `LabelInjectingCollector`
+ */
+export function injectLabels(added: Readonly<Record<string, string>>): SampleLabels {
+  const injected = Object.entries(added).map(([name, value]): Pair => [name, escapeLabel(value)]);
+  injected.sort(byName);
+  const alone = write(injected);
+  return {
+    of(text) {
+      if (BLANK.test(text)) return alone;
+      const pairs = parseLabels(text);
+      if (pairs === null) return null;
+      if (injected.length === 0) return `{${text}}`;
+      const names = new Set(pairs.map(([name]) => name));
+      return write([...pairs, ...injected.filter(([name]) => !names.has(name))].sort(byName));
+    },
+  };
+}
+
+/** A label's value as it stands between quotes. */
+export function escapeLabel(value: string): string {
+  return value.replace(/[\\"\n]/g, (each) => each === "\n" ? "\\n" : `\\${each}`);
+}
+
+/** Name, and value still escaped. */
+type Pair = readonly [name: string, value: string];
+
+function parseLabels(text: string): Pair[] | null {
+  const pairs: Pair[] = [];
+  LABEL.lastIndex = 0;
+  while (LABEL.lastIndex < text.length) {
+    const from = LABEL.lastIndex;
+    const match = LABEL.exec(text);
+    // A comma may end the list.
+    if (match === null) return pairs.length > 0 && BLANK.test(text.slice(from)) ? pairs : null;
+    pairs.push([match[1]!, match[2]!]);
+  }
+  return pairs;
+}
+
+function byName([a]: Pair, [b]: Pair): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function write(pairs: readonly Pair[]): string {
+  return pairs.length === 0 ? "" : `{${pairs.map(([name, value]) => `${name}="${value}"`).join(",")}}`;
+}
