@@ -6,7 +6,7 @@
 import type { Platform } from "../platform/platform.ts";
 import { realPlatform } from "../platform/real.ts";
 import { serveOn } from "../serve.ts";
-import { VERSION } from "./version.ts";
+import { VERSION } from "../worker/version.ts";
 import { closest, UsageError } from "../worker/command_line.ts";
 import { chooseEngine, DEFAULT_ENGINE, type EngineTable } from "./engine_choice.ts";
 

@@ -7,6 +7,7 @@ import type { EngineConfig } from "../protocol/engine_config.ts";
 import type { GenerateChunk } from "../protocol/output.ts";
 import type { GenerateRequest } from "../protocol/request.ts";
 import type { GenerateContext } from "./context.ts";
+import type { MetricsSource } from "./metrics_source.ts";
 import type { OptionRow, OptionValues } from "./option.ts";
 
 export type { EngineConfig };
@@ -48,6 +49,13 @@ export interface Engine {
    * request comes to `generate` like any other, marked for `isProbe`: a decode engine must not ask it for a prefill result.
    */
   healthCheckPayload?(): JsonObject | null;
+  /**
+   * Metrics of the engine's own, for the worker's `/metrics` to show beside its own. Asked once after `start`; the
+   * sources are read at each scrape, before and after `cleanup` alike. What this throws fails the start.
+   *
+   * @source dynamo-common 1.6.1, `backend/engine.py`, `register_prometheus`
+   */
+  metricsSources?(): readonly MetricsSource[];
   /**
    * Operations on the serving life of the engine, by name: `ANY /engine/control/<name>` of the system server calls them
    * with the JSON body, `{}` if there is none, and sends what they return.

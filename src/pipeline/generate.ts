@@ -97,11 +97,13 @@ class EngineStream implements ItemStream {
 
   #open(): ChunkIterator {
     const request = parseRequest(this.#body());
-    const { mode, role, log } = this.#parts;
+    const { mode, role, log, metrics } = this.#parts;
     this.#validator = createValidator(request, mode, {
       role,
-      report: ({ kind, message }) =>
-        log.warn("Engine breaks the stream contract", { kind, detail: message }, this.#request),
+      report: ({ kind, message }) => {
+        metrics.violated(kind);
+        log.warn("Engine breaks the stream contract", { kind, detail: message }, this.#request);
+      },
     });
     try {
       const stream: Partial<AsyncIterable<GenerateChunk> & Iterable<GenerateChunk>> | undefined = this.#engine

@@ -112,9 +112,10 @@ async function handle(envelope: Envelope, request: ActiveRequest, permit: Permit
 }
 
 /** Ends a request whose answer takes too long, if there is such a thing. */
-function limitTime(request: ActiveRequest, { clock, deadlineMs, log }: Parts): Disposable | null {
+function limitTime(request: ActiveRequest, { clock, deadlineMs, log, metrics }: Parts): Disposable | null {
   if (deadlineMs === 0) return null;
   return clock.timer(deadlineMs, () => {
+    metrics.deadlineExceeded();
     log.warn("Engine did not end an answer in time", { deadline_ms: deadlineMs }, request);
     request.fail(new DynamoError("ResponseTimeout", `the engine did not end its answer within ${deadlineMs / 1000} s`));
   });
@@ -175,5 +176,6 @@ async function released(items: ItemStream, request: ActiveRequest, parts: Parts)
   const outcome = await Promise.race([ended, late]);
   timer?.[Symbol.dispose]();
   if (outcome !== "late") return;
+  parts.metrics.abortIgnored();
   parts.log.warn("Engine ignores an abort; its stream is detached", {}, request);
 }

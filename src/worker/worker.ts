@@ -23,12 +23,14 @@ import { readSetPayload } from "./canary_payload.ts";
 import { openCanary } from "./health_check.ts";
 import { Lifecycle } from "./lifecycle.ts";
 import { createAdmission } from "./limits.ts";
+import { bridgeMetrics } from "./metrics_sources.ts";
 import { openLog } from "./open_log.ts";
 import type { ResolvedWorkerOptions } from "./options.ts";
 import { deviceType, register } from "./registration.ts";
 import { requestParts } from "./request_parts.ts";
 import { aborted, ShutdownBudget } from "./shutdown.ts";
 import { openSystemServer } from "./system_server.ts";
+import { VERSION } from "./version.ts";
 
 export type { Log } from "../observe/log.ts";
 
@@ -171,8 +173,9 @@ export class WorkerLife {
       log.info("Phase 3: Leaving discovery and closing connections");
       await budget.run("records", () => planes[Symbol.asyncDispose]());
     });
-    const metrics = createMetrics({ instanceId: planes.discovery.instanceId, now: () => clock.now() });
     const { instanceId } = planes.discovery;
+    const build = { version: VERSION.stator, runtime: this.#platform.runtime };
+    const metrics = createMetrics({ instanceId, now: () => clock.now(), build });
     const { graceSeconds } = options;
     const admin = new WorkerAdmin({ engine, lifecycle, clock, log, stop, instanceId, name, graceSeconds });
     const systemLog = targetLog(this.#rootLog, "stator::system_server");
@@ -199,11 +202,15 @@ export class WorkerLife {
     });
     const setPayload = await readSetPayload(options, files, log);
     const startedAt = clock.now();
-    const config = await this.#start(planes.discovery.instanceId);
+    const config = await this.#start(instanceId);
+    const loadedMs = clock.now() - startedAt;
     if (config === null || stop.aborted) return lifecycle.move("stopping"); //                  a signal during start
     const card = await openCard(name, config, options, system, files);
-    gauges = metrics.lifecycle(name, card.display_name);
-    gauges.modelLoadTime((clock.now() - startedAt) / 1000);
+    const model = { model: config.model, modelName: card.display_name };
+    gauges = metrics.lifecycle(name, model);
+    gauges.modelLoadTime(loadedMs / 1000);
+    const metricsLog = targetLog(this.#rootLog, "stator::metrics");
+    bridgeMetrics(engine, { metrics, instanceId, name, model, clock, log: metricsLog });
 
     const role = card.worker_type ?? "aggregated";
     undo.defer(async () => { //                                                                 5. background work ends

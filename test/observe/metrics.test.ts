@@ -5,8 +5,8 @@ import { goldenText } from "../support/golden.ts";
 
 const NAME = { namespace: "dynamo", component: "sample", endpoint: "generate" };
 const WORKER = 0xbf046dc296576313n;
-/** Families that come with KV events. */
-const LATER = /^(# \w+ )?dynamo_component_(kv_publisher_|total_blocks|gpu_cache_usage)/;
+/** Families that come with KV events, and those that only we have; `metrics_parity.test.ts` knows each. */
+const APART = /^(# \w+ )?(dynamo_component_(kv_publisher_|total_blocks|gpu_cache_usage)|stator_)/;
 
 function create(now: () => number = () => 0): Metrics {
   return createMetrics({ instanceId: WORKER, now });
@@ -14,7 +14,7 @@ function create(now: () => number = () => 0): Metrics {
 
 /** Lines without their values. */
 function shape(text: string): string[] {
-  return text.trimEnd().split("\n").filter((line) => !LATER.test(line)).map((line) =>
+  return text.trimEnd().split("\n").filter((line) => !APART.test(line)).map((line) =>
     line.startsWith("#") ? line : line.slice(0, line.lastIndexOf(" "))
   );
 }
@@ -32,7 +32,7 @@ test("text() has the families, helps, types, labels, buckets and order of a real
   const metrics = create();
   const endpoint = metrics.endpoint(NAME);
   metrics.endpoint({ ...NAME, endpoint: "worker_kv_query_source_8e40acabcd0eb" });
-  metrics.lifecycle(NAME, "tiny");
+  metrics.lifecycle(NAME, { model: "tiny", modelName: "tiny" });
   endpoint.failed("publish_final");
   endpoint.failed("publish_response");
   assert.deepEqual(shape(await metrics.text()), shape(goldenText("contract/metrics_worker_agg.txt")));
@@ -79,8 +79,8 @@ test("endpoint() of the same endpoint goes on counting", async () => {
 
 test("lifecycle() gauges are 0, then what they are set to", async () => {
   const metrics = create();
-  const lifecycle = metrics.lifecycle(NAME, "tiny");
-  const labels = LABELS.replace("worker_id", 'model="tiny",model_name="tiny",worker_id');
+  const lifecycle = metrics.lifecycle(NAME, { model: "/models/tiny", modelName: "tiny" });
+  const labels = LABELS.replace("worker_id", 'model="/models/tiny",model_name="tiny",worker_id');
   const read = async (): Promise<(number | undefined)[]> => {
     const text = await metrics.text();
     return ["model_load", "drain", "cleanup"].map((step) =>
@@ -106,6 +106,7 @@ test("uptime and admission are read at each scrape", async () => {
     engineRequests: 3,
     requestQueue: 4,
   }));
+  metrics.endpoint(NAME);
   await metrics.text();
   now += 2500;
   active = 9;
@@ -121,6 +122,7 @@ test("uptime and admission are read at each scrape", async () => {
 
 test("handler histograms and rejections are counted", async () => {
   const metrics = create();
+  metrics.endpoint(NAME);
   metrics.transit(0.0003);
   metrics.firstResponse(0.002);
   metrics.permitWait(0.02);
@@ -134,6 +136,7 @@ test("handler histograms and rejections are counted", async () => {
 
 test("two workers in one process do not share a registry", async () => {
   const [a, b] = [create(), create()];
+  b.endpoint(NAME);
   a.rejected();
   assert.equal(value(await b.text(), "dynamo_rejection_request_total"), 0);
 });
@@ -149,4 +152,50 @@ test("label values that look like syntax survive", async () => {
     value(text, `dynamo_component_request_duration_seconds_bucket${labels.slice(0, -1)},le="+Inf"}`),
     0,
   );
+});
+
+test("before there is an endpoint the exposition says only what runs, and since when", async () => {
+  const build = { version: "1.2.3", runtime: "deno 2.9.6" };
+  const metrics = createMetrics({ instanceId: WORKER, now: () => 0, build });
+  const text = await metrics.text();
+  assert.deepEqual(text.split("\n").filter((line) => !line.startsWith("#")), [
+    'dynamo_component_uptime_seconds{worker_id="bf046dc296576313"} 0',
+    'stator_build_info{runtime="deno 2.9.6",version="1.2.3"} 1',
+    "",
+  ]);
+});
+
+test("what only we count is there with an endpoint, and violations from the first on", async () => {
+  const metrics = create();
+  const endpoint = metrics.endpoint(NAME);
+  const read = async (): Promise<unknown[]> => {
+    const text = await metrics.text();
+    return [
+      value(text, `stator_engine_abort_ignored_total${LABELS}`),
+      value(text, `stator_engine_deadline_exceeded_total${LABELS}`),
+      value(
+        text,
+        `stator_stream_contract_violations_total${LABELS.replace("worker_id", 'kind="IndexNotZero",worker_id')}`,
+      ),
+    ];
+  };
+  assert.deepEqual(await read(), [0, 0, undefined]);
+  endpoint.abortIgnored();
+  endpoint.deadlineExceeded();
+  endpoint.violated("IndexNotZero");
+  endpoint.violated("IndexNotZero");
+  assert.deepEqual(await read(), [1, 1, 2]);
+});
+
+test("append() shows a text behind the worker's own, which counts what failed in it", async () => {
+  const metrics = create();
+  metrics.append(() => {
+    metrics.sourceFailed("0", "timeout");
+    return Promise.resolve("a 1\n");
+  });
+  metrics.append(() => Promise.resolve("b 1\n"));
+  const text = await metrics.text();
+  assert.ok(text.endsWith("\na 1\nb 1\n"));
+  const series = 'stator_metrics_source_failures_total{reason="timeout",source="0",worker_id="bf046dc296576313"}';
+  assert.equal(value(text, series), 1);
 });

@@ -254,6 +254,7 @@ test("an engine that ignores an abort is detached after 2 s, and its place is gi
   const next = await rig.frontend.call("next");
   assert.ok((await next.whole()).length > 3);
   assert.ok(rig.lines.some((line) => line.includes("ignores an abort")));
+  assert.equal(await rig.metric("stator_engine_abort_ignored_total"), 1);
   await eventually("nobody inside", async () => await rig.metric("dynamo_engine_request") === 0);
 });
 
@@ -312,6 +313,7 @@ test("an answer that takes longer than the deadline fails as ResponseTimeout, an
   assert.equal(data.error.reason, "backend.response_timeout");
   await eventually("the end", () => probe.open === 0);
   assert.equal(probe.aborts.length, 1);
+  assert.equal(await rig.metric("stator_engine_deadline_exceeded_total"), 1);
 });
 
 test("an answer within the deadline leaves no timer", async () => {
@@ -324,6 +326,7 @@ test("an answer within the deadline leaves no timer", async () => {
   await call.whole();
   await call.over();
   await eventually("the timers to go", () => clock.pendingTimers <= before);
+  assert.equal(await rig.metric("stator_engine_deadline_exceeded_total"), 0);
 });
 
 // The way home

@@ -233,6 +233,8 @@ test("a breach of the stream contract is logged once a stream and the answer goe
   assert.equal(frames.length, 6);
   const told = rig.lines.filter((line) => line.includes("CompletionTokensMismatch"));
   assert.equal(told.length, 1, rig.lines.join("\n"));
+  const counted = (kind: string) => rig.metric("stator_stream_contract_violations_total", `kind="${kind}"`);
+  assert.deepEqual([await counted("CompletionTokensMismatch"), await counted("NoTerminalChunk")], [1, 0]);
 });
 
 test("a breach of the stream contract fails the stream where engines are developed", async () => {
