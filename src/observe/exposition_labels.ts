@@ -17,6 +17,10 @@ export interface SampleLabels {
 
 const LABEL = /[ \t]*([a-zA-Z_][a-zA-Z0-9_]*)[ \t]*=[ \t]*"((?:[^"\\]|\\.)*)"[ \t]*(?:,|$)/y;
 const BLANK = /^[ \t]*$/;
+/** Label sets that are remembered for a source. */
+const MAX_KNOWN = 20_000;
+/** Longest of them. @unit UTF-16 code units */
+const MAX_KNOWN_LENGTH = 1000;
 
 /**
  * Adds labels to those of each sample. One that the sample has already is left as it is. With something to add, all are
@@ -28,14 +32,23 @@ export function injectLabels(added: Readonly<Record<string, string>>): SampleLab
   const injected = Object.entries(added).map(([name, value]): Pair => [name, escapeLabel(value)]);
   injected.sort(byName);
   const alone = write(injected);
+  const add = (text: string): string | null => {
+    const pairs = parseLabels(text);
+    if (pairs === null || injected.length === 0) return pairs === null ? null : `{${text}}`;
+    const names = new Set(pairs.map(([name]) => name));
+    return write([...pairs, ...injected.filter(([name]) => !names.has(name))].sort(byName));
+  };
+  // From one scrape to the next, and from one family to the next, the labels are mostly the same.
+  const known = new Map<string, string | null>();
   return {
     of(text) {
       if (BLANK.test(text)) return alone;
-      const pairs = parseLabels(text);
-      if (pairs === null) return null;
-      if (injected.length === 0) return `{${text}}`;
-      const names = new Set(pairs.map(([name]) => name));
-      return write([...pairs, ...injected.filter(([name]) => !names.has(name))].sort(byName));
+      const before = known.get(text);
+      if (before !== undefined) return before;
+      if (known.size === MAX_KNOWN) known.clear();
+      const added = add(text);
+      if (text.length <= MAX_KNOWN_LENGTH) known.set(text, added);
+      return added;
     },
   };
 }

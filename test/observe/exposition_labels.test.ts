@@ -31,3 +31,10 @@ test("malformed labels are told", () => {
     assert.equal(injectLabels({ x: "y" }).of(text), null, text);
   }
 });
+
+test("more label sets than are remembered change nothing", () => {
+  const labels = injectLabels({ z: "1" });
+  for (const round of [1, 2]) {
+    for (let n = 0; n < 20_010; n++) assert.equal(labels.of(`a="${n}"`), `{a="${n}",z="1"}`, `round ${round}`);
+  }
+});
