@@ -29,6 +29,7 @@ export {
   type JsonObject,
 } from "./src/engine/engine.ts";
 export { type AbortReason, type EngineClock, type GenerateContext, RequestAborted } from "./src/engine/context.ts";
+export type { HeaderCarrier, Span, SpanAttributes, SpanValue, TraceContext } from "./src/engine/span.ts";
 export type { OptionRow, OptionValues } from "./src/engine/option.ts";
 export {
   DynamoError,
