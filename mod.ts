@@ -30,6 +30,7 @@ export {
 } from "./src/engine/engine.ts";
 export { type AbortReason, type EngineClock, type GenerateContext, RequestAborted } from "./src/engine/context.ts";
 export type { MetricsRegistry, MetricsSource } from "./src/engine/metrics_source.ts";
+export type { HeaderCarrier, Span, SpanAttributes, SpanValue, TraceContext } from "./src/engine/span.ts";
 export type { OptionRow, OptionValues } from "./src/engine/option.ts";
 export {
   DynamoError,

@@ -63,6 +63,7 @@ export function sampleEngine(options: SampleEngineOptions = {}): Engine {
       const isPrefill = disaggregationMode === "prefill";
       const count = isPrefill ? 1 : request.stop_conditions.max_tokens ?? maxTokens;
       if (count === 0) return yield chunk.length(usage(prompt, 0));
+      using _span = ctx.startSpan("sample.tokens", { prompt_len: prompt });
       const startedAt = ctx.clock.now();
       for (let i = 0; i < count; i++) {
         // Aiming at absolute times keeps lateness from adding up.

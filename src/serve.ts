@@ -122,6 +122,7 @@ export async function serveOn(
     // A payload that cannot be read is bad usage, and told before anything is opened.
     await readSetPayload(resolved, platform.files, SILENT);
     for (const text of [...warnings, ...adviceOn(resolved, process.env)]) log.warn(text);
+    await using _otel = resolved.exportTraces ? await startExport(log) : null;
     return await live(platform, await module.create(values), resolved, log);
   } catch (error) {
     return reportFailure(error, process.printError);
@@ -192,6 +193,17 @@ async function openGatewayFor(
   }, () => {});
   const opened = undo.move();
   return { [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}
+
+/** Loads the SDK, which nobody else needs; a worker that cannot export its traces serves all the same. */
+async function startExport(log: Log): Promise<AsyncDisposable | null> {
+  try {
+    const { startOtel } = await import("./otel.ts");
+    return startOtel({ warn: (message) => log.warn(message) });
+  } catch (error) {
+    log.warn("Traces are not exported", { error });
+    return null;
+  }
 }
 
 /** What an operator should know about these settings. */

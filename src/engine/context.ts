@@ -5,6 +5,7 @@
  */
 
 import type { AbortReason } from "../protocol/control.ts";
+import type { TraceContext } from "./span.ts";
 
 export type { AbortReason };
 
@@ -35,7 +36,7 @@ export interface EngineClock {
 }
 
 /** One request's surroundings. */
-export interface GenerateContext {
+export interface GenerateContext extends TraceContext {
   /** The request id; do not assume a UUID. */
   readonly id: string;
   /**
@@ -45,8 +46,6 @@ export interface GenerateContext {
   readonly signal: AbortSignal;
   /** `x-dynamo-meta-*` headers of the HTTP request. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** Headers to send along to other services, so that traces join up: `traceparent`, `request-id`, `x-request-id`. */
-  readonly traceHeaders: Readonly<Record<string, string>>;
   /** Time, for engines that wait. */
   readonly clock: EngineClock;
   /**

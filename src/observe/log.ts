@@ -9,7 +9,7 @@ import { type LogRequest, type LogRequestFields, requestFields } from "./log_req
 
 export type { LogLevel } from "./log_filter.ts";
 export { type LogFormat, parseLogFormat } from "./log_format.ts";
-export type { LogRequest } from "./log_request.ts";
+export type { LogRequest, LogSpan } from "./log_request.ts";
 
 /** Values that belong to a line, by name. Prompts and tokens do not belong to any. */
 export type LogFields = Readonly<Record<string, unknown>>;

@@ -4,10 +4,13 @@
  * @module
  */
 import { type AbortReason, type EngineClock, type GenerateContext, RequestAborted } from "../engine/context.ts";
+import { type HeaderCarrier, NO_SPAN, type Span, type SpanAttributes, writeHeaders } from "../engine/span.ts";
+import type { LogSpan } from "../observe/log_request.ts";
 import type { RequestHead } from "../protocol/control.ts";
 import type { DynamoError } from "../protocol/error.ts";
 import type { Admitted } from "./admission.ts";
 import { pickTraceHeaders } from "./decode.ts";
+import type { RequestTrace } from "./request_trace.ts";
 
 /** How a request ended from outside: given up by the frontend, or failed by the worker. */
 export type Ending =
@@ -19,7 +22,10 @@ export class ActiveRequest implements Admitted, GenerateContext {
   readonly id: string;
   readonly signal: AbortSignal;
   readonly metadata: Readonly<Record<string, string>>;
-  readonly traceHeaders: Readonly<Record<string, string>>;
+  /** Trace headers that came with it. */
+  readonly incoming: Readonly<Record<string, string>>;
+  /** Its spans, if it is traced. */
+  trace: RequestTrace | null = null;
   readonly clock: EngineClock;
   /** Resolves once, if the request is ended from outside. */
   readonly ended: Promise<Ending>;
@@ -32,7 +38,7 @@ export class ActiveRequest implements Admitted, GenerateContext {
   constructor(head: RequestHead, headers: Readonly<Record<string, string>>, clock: EngineClock) {
     this.id = head.id;
     this.metadata = head.metadata;
-    this.traceHeaders = pickTraceHeaders(headers);
+    this.incoming = pickTraceHeaders(headers);
     this.clock = clock;
     this.signal = this.#controller.signal;
     this.ended = new Promise((resolve) => this.#settle = resolve);
@@ -55,8 +61,30 @@ export class ActiveRequest implements Admitted, GenerateContext {
     else this.#onFirstToken = run;
   }
 
+  /** What log lines say about its span. */
+  get span(): LogSpan | null {
+    return this.trace?.logSpan ?? null;
+  }
+
+  traceHeaders(): Readonly<Record<string, string>> {
+    return this.trace?.headers() ?? this.incoming;
+  }
+
+  injectTrace(headers: HeaderCarrier): void {
+    writeHeaders(this.traceHeaders(), headers);
+  }
+
+  currentSpan(): Span {
+    return this.trace?.span ?? NO_SPAN;
+  }
+
+  startSpan(name: string, attributes?: SpanAttributes): Span {
+    return this.currentSpan().startSpan(name, attributes);
+  }
+
   /** The frontend does not want the answer, or cannot get it. */
   abort(reason: AbortReason): void {
+    if (this.#ending === null) this.trace?.cancelled();
     this.#end({ kind: "aborted", reason }, reason);
   }
 

@@ -50,7 +50,7 @@ export function runEngine(engine: Engine, parts: StreamParts): Run {
 }
 
 /** Either kind of iterator; an engine in JavaScript may well return the synchronous one. */
-type ChunkIterator = AsyncIterator<GenerateChunk> | Iterator<GenerateChunk>;
+export type ChunkIterator = AsyncIterator<GenerateChunk> | Iterator<GenerateChunk>;
 
 /** Written out rather than as a generator, which would cost each token two more turns of the microtask queue. */
 class EngineStream implements ItemStream {
@@ -106,11 +106,9 @@ class EngineStream implements ItemStream {
       },
     });
     try {
-      const stream: Partial<AsyncIterable<GenerateChunk> & Iterable<GenerateChunk>> | undefined = this.#engine
-        .generate(request, this.#request);
-      const iterator = stream?.[Symbol.asyncIterator]?.() ?? stream?.[Symbol.iterator]?.();
-      if (iterator === undefined) throw new TypeError("generate() returned no async iterable");
-      return iterator;
+      const { trace } = this.#request;
+      const open = () => openIterator(this.#engine.generate(request, this.#request));
+      return trace === null ? open() : trace.generate(request, role, open);
     } catch (error) {
       // The request was fine, so whatever was thrown is the engine's.
       this.#iterator = { next: () => ({ done: true, value: undefined }) };
@@ -169,6 +167,7 @@ class EngineStream implements ItemStream {
   #report(error: DynamoError): DynamoError {
     this.#isOver = true;
     const { metrics, log } = this.#parts;
+    this.#request.trace?.fail(error);
     metrics.failed(this.#iterator === null ? "deserialization" : "generate");
     log.debug("Request failed", { kind: error.kind, error: error.message }, this.#request);
     if (error.kind === "Unknown" && error.cause !== undefined) {
@@ -181,6 +180,14 @@ class EngineStream implements ItemStream {
     if (!this.#hasTerminal || this.#request.ending !== null) return;
     this.#parts.log.warn("Engine threw after its last chunk", { error }, this.#request);
   }
+}
+
+function openIterator(
+  stream: Partial<AsyncIterable<GenerateChunk> & Iterable<GenerateChunk>> | undefined,
+): ChunkIterator {
+  const iterator = stream?.[Symbol.asyncIterator]?.() ?? stream?.[Symbol.iterator]?.();
+  if (iterator === undefined) throw new TypeError("generate() returned no async iterable");
+  return iterator;
 }
 
 /** Whether an item says that the answer failed; what an engine that works does not say. */

@@ -16,6 +16,7 @@ import { Answer } from "./answer.ts";
 import { decodeBody, decodeEnvelope, type Envelope } from "./decode.ts";
 import { isFailed, isLast, type ItemStream, type Run } from "./generate.ts";
 import type { PrologueHold } from "./prologue_hold.ts";
+import type { BeginTrace } from "./request_trace.ts";
 
 /** What a request meets on its way. */
 export interface Parts {
@@ -41,6 +42,8 @@ export interface Parts {
   readonly log: Log;
   /** How long an answer may take from when the request runs; 0 is for ever. @unit milliseconds */
   readonly deadlineMs: number;
+  /** Begins the trace of a request; left out where nothing is traced. */
+  readonly beginTrace?: BeginTrace;
   /** Told of every item sent that is no failure, and of the end of every answer without one. */
   readonly served?: () => void;
 }
@@ -82,6 +85,7 @@ async function handle(envelope: Envelope, request: ActiveRequest, permit: Permit
   const arrivedAt = clock.now();
   let answer: Answer | null = null;
   using _permit = permit;
+  request.trace = parts.beginTrace?.(request.id, request.incoming) ?? null;
   try {
     await permit.entered;
     using _deadline = limitTime(request, parts);
@@ -107,6 +111,7 @@ async function handle(envelope: Envelope, request: ActiveRequest, permit: Permit
     metrics.failed("response_stream");
     log.warn("Cannot answer a request", { address: head.callHome.address, error }, request);
   } finally {
+    request.trace?.end();
     metrics.finished((clock.now() - arrivedAt) / 1000, answer?.bytes ?? 0);
   }
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { type AbortReason, type GenerateContext, RequestAborted } from "../engine/context.ts";
+import { untraced } from "../engine/span.ts";
 import { createEngineClock } from "../pipeline/engine_clock.ts";
 import { realPlatform } from "../platform/real.ts";
 
@@ -13,7 +14,7 @@ export function fakeContext(overrides: Partial<GenerateContext> = {}): GenerateC
     id: realPlatform.random.uuid(),
     signal: new AbortController().signal,
     metadata: {},
-    traceHeaders: {},
+    ...untraced(),
     clock: createEngineClock(realPlatform.clock),
     notifyFirstToken() {},
     ...overrides,

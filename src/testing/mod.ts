@@ -23,6 +23,6 @@ export {
   type LoopbackRequestOptions,
   startLoopback,
 } from "./loopback.ts";
-export type { Log, LogFields, LogRequest } from "../observe/log.ts";
+export type { Log, LogFields, LogRequest, LogSpan } from "../observe/log.ts";
 export type { PublicDetails, PublicLimit, PublicMessage, PublicRateLimit, WireError } from "../protocol/error.ts";
 export type { DeclaredError, ReceivedError } from "../protocol/received_error.ts";

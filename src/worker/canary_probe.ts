@@ -5,6 +5,7 @@
  */
 import type { EngineClock, GenerateContext } from "../engine/context.ts";
 import type { Engine, JsonObject } from "../engine/engine.ts";
+import { untraced } from "../engine/span.ts";
 import type { Log } from "../observe/log.ts";
 import type { Item } from "../pipeline/encode.ts";
 import { isLast } from "../pipeline/generate.ts";
@@ -49,7 +50,7 @@ export function createProbe(parts: ProbeParts): Probe {
       id: `health-check-${++sent}`,
       signal,
       metadata: {},
-      traceHeaders: {},
+      ...untraced(),
       clock,
       notifyFirstToken() {},
     };

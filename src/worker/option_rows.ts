@@ -262,6 +262,15 @@ export const WORKER_OPTIONS: readonly OptionRow[] = [
     group: "Gateway",
     help: "its address to listen on",
   },
+  // Telemetry
+  {
+    key: "exportTraces",
+    env: "OTEL_EXPORT_ENABLED",
+    type: "boolean",
+    default: false,
+    group: "Telemetry",
+    help: "export traces over OTLP/HTTP, as the OTEL_* variables say",
+  },
   // Logging
   {
     key: "logFilter",

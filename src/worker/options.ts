@@ -147,6 +147,14 @@ export interface WorkerOptions {
   readonly logLocalTime?: boolean;
   /** No colours in readable log lines, on a terminal either. @default false @env DYN_SDK_DISABLE_ANSI_LOGGING */
   readonly logPlain?: boolean;
+  /**
+   * Export traces over OTLP/HTTP, as the standard `OTEL_*` variables say. `serve` heeds it; whoever embeds a worker calls
+   * `startOtel` of the entry `./otel`, or has a provider of its own.
+   *
+   * @default false
+   * @env OTEL_EXPORT_ENABLED
+   */
+  readonly exportTraces?: boolean;
 }
 
 type Defaulted =
@@ -167,6 +175,7 @@ type Defaulted =
   | "connectTimeoutSeconds"
   | "coalesceMs"
   | "validate"
+  | "exportTraces"
   | "engineDeadlineSeconds"
   | "requestQueueLimit"
   | "workerPoolSize"

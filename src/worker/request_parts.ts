@@ -7,11 +7,13 @@ import type { EngineClock } from "../engine/context.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
+import { openTracing } from "../observe/trace.ts";
 import type { ActiveRequest } from "../pipeline/active_request.ts";
 import type { Admission } from "../pipeline/admission.ts";
 import { runEngine } from "../pipeline/generate.ts";
 import type { Parts } from "../pipeline/handle.ts";
 import type { PrologueHold } from "../pipeline/prologue_hold.ts";
+import { traceRequests } from "../pipeline/request_trace.ts";
 import type { Clock } from "../platform/platform.ts";
 import type { WorkerType } from "../protocol/model_card.ts";
 import type { EndpointName } from "../protocol/record.ts";
@@ -60,7 +62,16 @@ export function requestParts(serving: ServingParts): Parts {
     engineClock,
     workerMetrics: metrics,
     metrics: endpointMetrics,
+    ...tracingOf(serving),
   };
+}
+
+/** Finds out once whether requests are traced, so that nothing else has to. */
+function tracingOf({ name, planes, clock }: ServingParts): Pick<Parts, "beginTrace"> {
+  const tracing = openTracing();
+  if (tracing === null) return {};
+  const { instanceId } = planes.discovery;
+  return { beginTrace: traceRequests({ tracing, name, instanceId, now: () => clock.now() }) };
 }
 
 /**

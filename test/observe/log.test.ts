@@ -71,7 +71,7 @@ test("a line that is not shown looks at nothing: no field, no request, no clock"
     get id(): string {
       return assert.fail("the request was read");
     },
-    traceHeaders: {},
+    incoming: {},
   };
   for (const one of [log, targetLog(log, "stator::pipeline")]) {
     one.debug("d", UNTOUCHABLE, request);
@@ -91,7 +91,7 @@ test("all that is not shown is one function, so that it costs the same whatever 
 const TRACEPARENT = "00-349608fc8dd53dba7c567d8802c94f4f-f3322e3cc3cc99a3-01";
 const TRACE = { trace_id: "349608fc8dd53dba7c567d8802c94f4f", parent_id: "f3322e3cc3cc99a3" };
 
-const REQUESTS: readonly [name: string, traceHeaders: Record<string, string>, expected: Record<string, string>][] = [
+const REQUESTS: readonly [name: string, incoming: Record<string, string>, expected: Record<string, string>][] = [
   ["no headers", {}, {}],
   ["a traceparent", { traceparent: TRACEPARENT }, TRACE],
   ["an x-request-id", { traceparent: TRACEPARENT, "x-request-id": "mine" }, { ...TRACE, x_request_id: "mine" }],
@@ -104,10 +104,10 @@ const REQUESTS: readonly [name: string, traceHeaders: Record<string, string>, ex
   ["something else", { traceparent: "x" }, {}],
 ];
 
-for (const [name, traceHeaders, expected] of REQUESTS) {
+for (const [name, incoming, expected] of REQUESTS) {
   test(`a line about a request has its ids: ${name}`, () => {
     const { log, lines } = recording({ format: "jsonl", target: "stator" });
-    log.info("request completed", { chunks: 6 }, { id: "r-1", traceHeaders });
+    log.info("request completed", { chunks: 6 }, { id: "r-1", incoming });
     const { time: _time, level: _level, target, message, ...fields } = JSON.parse(lines[0]!);
     assert.deepEqual({ target, message }, { target: "stator", message: "request completed" });
     assert.deepEqual(fields, { chunks: 6, request_id: "r-1", ...expected });
@@ -116,8 +116,13 @@ for (const [name, traceHeaders, expected] of REQUESTS) {
 
 test("a line about a request names the worker's own span, if it has one", () => {
   const { log, lines } = recording();
-  log.info("m", {}, { id: "r-1", traceHeaders: { traceparent: TRACEPARENT }, spanId: "015807152010611c" });
-  const ids = `request_id=r-1 trace_id=${TRACE.trace_id} parent_id=${TRACE.parent_id} span_id=015807152010611c`;
+  log.info("m", {}, {
+    id: "r-1",
+    incoming: { traceparent: TRACEPARENT },
+    span: { name: "handle_payload", traceId: TRACE.trace_id, spanId: "015807152010611c" },
+  });
+  const ids =
+    `request_id=r-1 trace_id=${TRACE.trace_id} parent_id=${TRACE.parent_id} span_id=015807152010611c span_name=handle_payload`;
   assert.deepEqual(lines, [`${TIME}  INFO m ${ids}`]);
 });
 
@@ -144,7 +149,7 @@ test("a call never throws because of what it is given", () => {
       },
       b: 1,
     });
-    log.info("four", {}, hostile as { id: string; traceHeaders: Record<string, string> });
+    log.info("four", {}, hostile as { id: string; incoming: Record<string, string> });
     assert.equal(lines.length, 4);
     for (const [i, word] of ["one", "two", "three", "four"].entries()) assert.ok(lines[i]!.includes(word), lines[i]);
     assert.match(lines[0]!, /\[unprintable\]/);

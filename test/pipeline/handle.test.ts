@@ -58,7 +58,7 @@ test("the context holds id, metadata and trace headers", async () => {
   const { ctx } = probe.seen[0]!;
   assert.equal(ctx.id, "r");
   assert.deepEqual(ctx.metadata, { tenant: "acme" });
-  assert.deepEqual(ctx.traceHeaders, { traceparent: "00-ab-cd-01", "request-id": "r", "x-request-id": "x" });
+  assert.deepEqual(ctx.traceHeaders(), { traceparent: "00-ab-cd-01", "request-id": "r", "x-request-id": "x" });
 });
 
 test("two requests with one id run side by side and never cross", async () => {

@@ -132,7 +132,14 @@ export const LAYERS: readonly Layer[] = [
     name: "serve",
     files: /^src\/serve\.ts$/,
     layers: ["worker", "backends", "platform", "real platform", "platform seam", "engine", "observe", "protocol"],
-    dynamic: ["gateway"],
+    dynamic: ["gateway", "otel"],
+  },
+  {
+    name: "otel",
+    files: /^src\/otel\.ts$/,
+    layers: ["observe", "real platform", "platform seam"],
+    // The one entry that loads an SDK; the rest of the package knows the API at most.
+    packages: ["@opentelemetry/"],
   },
   { name: "testing", files: /^src\/testing\//, layers: EVERYTHING_IN_SRC },
   { name: "command table", files: /^src\/commands\/run\.ts$/, layers: ["commands", ...EVERYTHING_IN_SRC] },

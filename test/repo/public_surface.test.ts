@@ -3,7 +3,7 @@
  * `public_surface.txt`. After a wanted change: `UPDATE_SURFACE=1 deno test -A test/repo/public_surface.test.ts`.
  */
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { ROOT, sources, withoutComments } from "./sources.ts";
@@ -34,7 +34,13 @@ async function describeSurface(): Promise<string> {
     }
     const manifest = JSON.parse(readFileSync(join(ROOT, "deno.json"), "utf8")) as { exports: Record<string, string> };
     const { exports } = manifest;
-    writeFileSync(join(copy, "deno.json"), JSON.stringify({ name: "@stator/worker", version: "0.0.0", exports }));
+    // Types of packages are looked up, so the copy borrows them.
+    copyFileSync(join(ROOT, "package.json"), join(copy, "package.json"));
+    symlinkSync(join(ROOT, "node_modules"), join(copy, "node_modules"));
+    writeFileSync(
+      join(copy, "deno.json"),
+      JSON.stringify({ name: "@stator/worker", version: "0.0.0", nodeModulesDir: "manual", exports }),
+    );
     const parts = Object.entries(exports).map(async ([name, path]) => `# ${name}\n\n${await docs(copy, path)}\n`);
     return (await Promise.all(parts)).join("\n");
   } finally {

@@ -1,3 +1,4 @@
+import { untraced } from "../../src/engine/span.ts";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { sampleEngine } from "../../engines/sample.ts";
@@ -103,7 +104,7 @@ test("each probe has an id, a signal and a request of its own", async () => {
   assert.deepEqual(seen.map(({ context }) => context.id), ["health-check-1", "health-check-2"]);
   assert.equal(seen[1]!.context.signal, second.signal);
   assert.notEqual(seen[0]!.context.signal, second.signal);
-  assert.deepEqual([seen[0]!.context.metadata, seen[0]!.context.traceHeaders], [{}, {}]);
+  assert.deepEqual([seen[0]!.context.metadata, seen[0]!.context.traceHeaders()], [{}, {}]);
   assert.equal(typeof seen[0]!.context.clock.sleepUntil, "function");
   assert.notEqual(seen[0]!.request, seen[1]!.request);
 });
@@ -224,7 +225,7 @@ test("nothing is asked after the end, and the result waits until the engine has 
     id: "health-check-1",
     signal: new AbortController().signal,
     metadata: {},
-    traceHeaders: {},
+    ...untraced(),
     clock,
     notifyFirstToken() {},
   };
