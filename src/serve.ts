@@ -45,7 +45,10 @@ export function createWorkerOn(
   log?: Log,
 ): Worker {
   const resolved = resolveOptions(options as OptionValues, platform.process.env);
-  const life = new WorkerLife(engine, { platform, options: resolved, memStore, ...(log === undefined ? {} : { log }) });
+  // Ending a process is for its owner, who is somebody else here.
+  const { watchdog: _watchdog, ...embedded } = platform;
+  const given = log === undefined ? {} : { log };
+  const life = new WorkerLife(engine, { platform: embedded, options: resolved, memStore, ...given });
   return {
     start(): Promise<WorkerInfo> {
       life.begin();

@@ -25,8 +25,9 @@ export interface FileDiscoveryOptions {
   readonly pollMs?: number;
 }
 
-/** @source dynamo-runtime 1.6.1, `storage/kv/file.rs`: TTL, and least time between two keep-alives */
-const DEFAULT_TTL_MS = 10_000;
+/** Age at which a file that nobody touched is dead. @unit milliseconds @source dynamo-runtime 1.6.1, `storage/kv/file.rs` */
+export const FILE_TTL_MS = 10_000;
+/** Least time between two keep-alives. @unit milliseconds @source as above */
 const MIN_BEAT_MS = 1000;
 const DEFAULT_POLL_MS = 250;
 
@@ -67,7 +68,7 @@ class FileDiscovery implements Discovery {
   constructor(options: FileDiscoveryOptions) {
     const { clock, files, random } = options.platform;
     this.#options = options;
-    this.#ttlMs = options.ttlMs ?? DEFAULT_TTL_MS;
+    this.#ttlMs = options.ttlMs ?? FILE_TTL_MS;
     this.#store = createFileStore(options.root, files, random, createStaleness(clock, this.#ttlMs));
     this.instanceId = random.u64();
     this.#lastBeatAt = clock.now();

@@ -30,8 +30,8 @@ export interface EngineRoutes {
   find(path: string): EngineRoute | null;
 }
 
-/** @source axum-core 0.5: default limit of a body, and what is said about a longer one */
-const MAX_BODY_BYTES = 2 * 1024 * 1024;
+/** Longest body of a request. @unit bytes @source axum-core 0.5: default limit, and what is said about a longer one */
+export const MAX_BODY_BYTES = 2 * 1024 * 1024;
 const TOO_LONG = "Failed to buffer the request body: length limit exceeded";
 
 /**

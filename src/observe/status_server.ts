@@ -98,6 +98,7 @@ function text(c: Context, body: string, status: 200 | 404 | 500 | 503): Response
   return c.body(body, status, { "content-type": "text/plain; charset=utf-8" });
 }
 
-function slashed(path: string): string {
+/** A path as it is served: it begins with a slash. */
+export function slashed(path: string): string {
   return path.startsWith("/") ? path : `/${path}`;
 }

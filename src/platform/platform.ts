@@ -148,6 +148,63 @@ export interface Http {
   serve(address: SocketAddress, handler: (request: Request) => Response | Promise<Response>): Promise<HttpServer>;
 }
 
+/** What a thread beside the event loop tells of the worker while the event loop is blocked. */
+export interface WatchedState {
+  /** Whether the worker wants requests. */
+  readonly ready: boolean;
+  /** State of each endpoint by name. */
+  readonly endpoints: Readonly<Record<string, "ready" | "notready">>;
+  /** Whether a blocked event loop is a failure now. A model that is being loaded may well block it. */
+  readonly counts: boolean;
+}
+
+/** What {@linkcode WatchdogThread.serve} works with. */
+export interface WatchdogOptions {
+  /** Where to listen. */
+  readonly address: SocketAddress;
+  /** The HTTP server of the event loop, which answers everything that the thread does not. */
+  readonly backend: SocketAddress;
+  /** Longest body that it takes. The thread passes on that a longer one is coming, and none of it. @unit bytes */
+  readonly maxBodyBytes: number;
+  /** Path the thread answers itself: 200, or 503 past `limitMs`. */
+  readonly livePath: string;
+  /** Path the thread answers with 503 as soon as the event loop is late. */
+  readonly healthPath: string;
+  /** How long the event loop may be blocked before the worker does not count as alive. @unit milliseconds */
+  readonly limitMs: number;
+  /** How long a request waits for an event loop that is blocked, before it is answered with 504. @unit milliseconds */
+  readonly patienceMs: number;
+  /** How long before the thread ends the process; 0 is never. @unit milliseconds */
+  readonly exitMs: number;
+  /** Exit code of the process then, where the runtime has a way; otherwise it dies of SIGKILL. */
+  readonly exitCode: number;
+  /** The line written to standard error before that; {@linkcode EPOCH} in it becomes the time. Empty writes nothing. */
+  readonly lastWords: string;
+  /** Age of the worker. @unit milliseconds */
+  readonly uptimeMs: number;
+  /** Asked several times a second, and at {@linkcode WatchdogThread.refresh}. */
+  readonly state: () => WatchedState;
+  /** Called when the thread is gone though nobody disposed it, and with it its listener. */
+  readonly lost: (error: Error) => void;
+}
+
+/** The beginning of Unix time as log lines have it. */
+export const EPOCH = "1970-01-01T00:00:00.000000Z";
+
+/** A thread beside the event loop. Disposing it closes its listener and ends it. */
+export interface WatchdogThread extends AsyncDisposable {
+  /** Begins to watch and to listen; resolves with the address, rejects if it cannot listen there. Called once. */
+  serve(options: WatchdogOptions): Promise<SocketAddress>;
+  /** Tells the thread the state at once, since the event loop may be blocked before it is asked next. */
+  refresh(): void;
+}
+
+/** Threads that go on while the event loop is blocked. Time in which the whole process stands still does not count. */
+export interface Watchdog {
+  /** Starts one; rejects if the runtime has none to give. */
+  start(): Promise<WatchdogThread>;
+}
+
 /** The process the worker lives in. */
 export interface Process {
   /** Command-line arguments, without the program. */
@@ -182,6 +239,8 @@ export interface Platform {
   readonly http: Http;
   /** The process. */
   readonly process: Process;
+  /** Threads that watch the event loop; absent where time is not real. */
+  readonly watchdog?: Watchdog;
   /** Runtime name and version, such as `deno 2.9.6`. */
   readonly runtime: string;
 }

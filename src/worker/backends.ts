@@ -4,7 +4,7 @@
  * @module
  */
 import type { Discovery } from "../discovery/discovery.ts";
-import { openFileDiscovery } from "../discovery/file.ts";
+import { FILE_TTL_MS, openFileDiscovery } from "../discovery/file.ts";
 import { MemStore, openMemDiscovery } from "../discovery/mem.ts";
 import { type Log, targetLog } from "../observe/log.ts";
 import type { Platform } from "../platform/platform.ts";
@@ -67,6 +67,12 @@ export const BACKENDS = {
       }),
   },
 } as const;
+
+/** How long records of a worker that no longer renews them are there, by discovery backend. @unit seconds */
+export const LEASE_SECONDS = { mem: 0, file: FILE_TTL_MS / 1000 } as const satisfies Record<
+  keyof typeof BACKENDS.discovery,
+  number
+>;
 
 /** The planes of a worker. Disposing them deletes the records that are left, then closes sockets. */
 export interface Planes extends AsyncDisposable {

@@ -30,6 +30,7 @@ export class Lifecycle {
   #state: WorkerState = "init";
   #condition: () => boolean = () => true;
   #hasBeenReady = false;
+  #moved: () => void = () => {};
 
   constructor(log: Log) {
     this.#log = log;
@@ -55,6 +56,11 @@ export class Lifecycle {
     this.#condition = condition;
   }
 
+  /** Sets who is told of each move, after it. There is one such call; a later one takes its place. */
+  onMove(run: () => void): void {
+    this.#moved = run;
+  }
+
   /**
    * Moves on.
    *
@@ -66,5 +72,6 @@ export class Lifecycle {
     this.#log.debug("Worker state", { from: this.#state, to: next });
     this.#state = next;
     if (next === "ready") this.#hasBeenReady = true;
+    this.#moved();
   }
 }

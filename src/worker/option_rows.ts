@@ -192,6 +192,26 @@ export const WORKER_OPTIONS: readonly OptionRow[] = [
     group: "System server",
     help: "path of the liveness check",
   },
+  {
+    key: "livenessLimitSeconds",
+    env: "STATOR_LIVENESS_LIMIT_SECS",
+    type: "number",
+    default: 30,
+    min: 0,
+    unit: "seconds",
+    group: "System server",
+    help: "the liveness check is 503 while the event loop is blocked for longer; 0 = nobody looks",
+  },
+  {
+    key: "blockedExitSeconds",
+    env: "STATOR_BLOCKED_EXIT_SECS",
+    type: "number",
+    default: 60,
+    min: 0,
+    unit: "seconds",
+    group: "System server",
+    help: "the process ends, with code 4, when its event loop is blocked for so long; 0 = never",
+  },
   // Health canary
   {
     key: "healthCheckEnabled",

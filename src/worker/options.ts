@@ -114,6 +114,24 @@ export interface WorkerOptions {
   readonly systemHealthPath?: string;
   /** Path of the liveness check. @default "/live" @env DYN_SYSTEM_LIVE_PATH */
   readonly systemLivePath?: string;
+  /**
+   * The liveness check answers 503 while the event loop has been blocked for longer; a thread beside it notices. Only
+   * `serve` has that thread, while the system server is open, and it counts from when the worker is first ready.
+   *
+   * @unit seconds; 0 = no such thread
+   * @default 30
+   * @env STATOR_LIVENESS_LIMIT_SECS
+   */
+  readonly livenessLimitSeconds?: number;
+  /**
+   * The same thread ends the process, with code 4, when the event loop has been blocked for so long. It has left
+   * discovery by then, since this has to be longer than its records live.
+   *
+   * @unit seconds; 0 = never
+   * @default 60
+   * @env STATOR_BLOCKED_EXIT_SECS
+   */
+  readonly blockedExitSeconds?: number;
   /** Send a small request when there are no others; not ready until one is answered. @default false @env DYN_HEALTH_CHECK_ENABLED */
   readonly healthCheckEnabled?: boolean;
   /** Time without activity before it is sent. @unit seconds, at least 0.1 @default 10 @env DYN_CANARY_WAIT_TIME */
@@ -186,6 +204,8 @@ type Defaulted =
   | "systemHost"
   | "systemHealthPath"
   | "systemLivePath"
+  | "livenessLimitSeconds"
+  | "blockedExitSeconds"
   | "healthCheckEnabled"
   | "canaryWaitSeconds"
   | "healthCheckTimeoutSeconds"

@@ -4,7 +4,8 @@
  * @module
  */
 import type { OptionValues } from "../engine/option.ts";
-import { resolveRows } from "./command_line.ts";
+import { LEASE_SECONDS } from "./backends.ts";
+import { resolveRows, UsageError } from "./command_line.ts";
 import { WORKER_OPTIONS } from "./option_rows.ts";
 import type { ResolvedWorkerOptions } from "./options.ts";
 
@@ -14,7 +15,7 @@ const MEM_DEFAULTS: OptionValues = { graceSeconds: 0, validate: "throw" };
 /**
  * Completes settings: what is given, then the environment, then the defaults.
  *
- * @throws {UsageError} If a value of the environment cannot be parsed.
+ * @throws {UsageError} If a value of the environment cannot be parsed, or values do not fit together.
  */
 export function resolveOptions(
   given: OptionValues,
@@ -25,10 +26,21 @@ export function resolveOptions(
   const values = settled.discoveryBackend === "mem"
     ? resolveRows(WORKER_OPTIONS, given, env, { ...defaults, ...MEM_DEFAULTS })
     : settled;
+  checkBlockedExit(values);
   const suffix = values.namespaceSuffix === undefined ? "" : `-${values.namespaceSuffix}`;
   return {
     ...values,
     graceSeconds: Math.max(0, values.graceSeconds as number),
     namespace: `${values.namespace}${suffix}`,
   } as ResolvedWorkerOptions;
+}
+
+/** A process that ends while its records live is one that frontends go on calling. */
+function checkBlockedExit({ blockedExitSeconds: limit, discoveryBackend }: OptionValues): void {
+  const lease = LEASE_SECONDS[discoveryBackend as keyof typeof LEASE_SECONDS] ?? 0;
+  if (limit === 0 || (limit as number) > lease) return;
+  throw new UsageError(
+    `STATOR_BLOCKED_EXIT_SECS: ${limit} is neither 0 nor more than ${lease}, the seconds that records of ` +
+      `${discoveryBackend} discovery outlive a blocked worker`,
+  );
 }

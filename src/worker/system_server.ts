@@ -12,6 +12,7 @@ import type { EndpointName } from "../protocol/record.ts";
 import { formatAddress, resolveListenHost } from "../protocol/address.ts";
 import type { Lifecycle } from "./lifecycle.ts";
 import type { ResolvedWorkerOptions } from "./options.ts";
+import { serveWatched } from "./watchdog.ts";
 
 /** What the server is made of. */
 export interface SystemServerParts {
@@ -47,15 +48,13 @@ export interface SystemServer extends AsyncDisposable {
 /** Opens the server if a port is set. */
 export async function openSystemServer(parts: SystemServerParts): Promise<SystemServer> {
   const { platform, options, log, metrics, lifecycle, engine, name } = parts;
-  const { net, http, clock, process } = platform;
+  const { net, clock, process } = platform;
   const startedAt = clock.now();
   const artifacts = new Artifacts();
+  const uptimeMs = () => clock.now() - startedAt;
+  const endpoints = () => endpointHealth(lifecycle, name);
   const app = createStatusApp({
-    health: () => ({
-      ready: lifecycle.isReady,
-      uptimeMs: clock.now() - startedAt,
-      endpoints: endpointHealth(lifecycle, name),
-    }),
+    health: () => ({ ready: lifecycle.isReady, uptimeMs: uptimeMs(), endpoints: endpoints() }),
     metrics,
     artifacts,
     engine,
@@ -70,7 +69,8 @@ export async function openSystemServer(parts: SystemServerParts): Promise<System
   const host = resolveListenHost(isPrivate ? "127.0.0.1" : options.systemHost, "DYN_SYSTEM_HOST", net.interfaces());
   const open = async (port: number): Promise<HttpServer> => {
     try {
-      const opened = await http.serve({ host: host.bind, port }, (request) => app.fetch(request));
+      const watched = { platform, options, log, lifecycle, endpoints, uptimeMs };
+      const opened = await serveWatched(watched, { host: host.bind, port }, (request) => app.fetch(request));
       log.info("System server listening", { address: formatAddress(host.advertise, opened.address.port) });
       return opened;
     } catch (cause) {

@@ -1,6 +1,7 @@
 /** Deno's sanitizers watch a whole worker: every socket, timer and pending operation it opened must be gone again. */
 import assert from "node:assert/strict";
 import { chunk } from "../../src/protocol/output.ts";
+import { realPlatform } from "../../src/platform/real.ts";
 import { eventually, probeEngine, startRig } from "../support/worker_rig.ts";
 
 /** A token a turn, without end for prompts that begin with 7. */
@@ -59,4 +60,28 @@ Deno.test("a worker that could not start leaves nothing", async () => {
   const { engine, probe } = probeEngine(async function* () {}, { start: () => Promise.reject(new Error("no")) });
   await assert.rejects(startRig(engine));
   assert.equal(probe.cleanups, 1);
+});
+
+Deno.test("a watchdog thread that served and was disposed leaves nothing", async () => {
+  const { http, watchdog } = realPlatform;
+  const any = { host: "127.0.0.1", port: 0 };
+  await using backend = await http.serve(any, () => new Response("here"));
+  await using thread = await watchdog!.start();
+  const { port } = await thread.serve({
+    address: any,
+    backend: backend.address,
+    maxBodyBytes: 1,
+    livePath: "/live",
+    healthPath: "/health",
+    limitMs: 1000,
+    patienceMs: 1000,
+    exitMs: 0,
+    exitCode: 4,
+    lastWords: "",
+    uptimeMs: 0,
+    state: () => ({ ready: true, endpoints: {}, counts: true }),
+    lost: () => assert.fail("the thread was lost"),
+  });
+  const answers = await Promise.all(["live", "health"].map((path) => fetch(`http://127.0.0.1:${port}/${path}`)));
+  assert.match((await Promise.all(answers.map((answer) => answer.text()))).join(), /^\{"status":"ready",.*\},here$/);
 });

@@ -56,7 +56,7 @@ export const LAYERS: readonly Layer[] = [
     name: "real platform",
     files: /^src\/platform\/real\w*\.ts$/,
     layers: ["platform", "platform seam"],
-    packages: ["node:", "@nats-io/"],
+    packages: ["node:", "bun:", "@nats-io/"],
   },
   {
     name: "platform",

@@ -55,6 +55,14 @@ test("the grace is 5 s, but 0 with mem unless it is set; negative counts as 0", 
   assert.equal(resolveOptions({ discoveryBackend: "file" }, { [name]: "" }).graceSeconds, 5);
 });
 
+test("a blocked worker may only end after it has left discovery", () => {
+  const resolve = (backend: string, seconds: string) =>
+    resolveOptions({ discoveryBackend: backend }, { STATOR_BLOCKED_EXIT_SECS: seconds }).blockedExitSeconds;
+  assert.equal(resolveOptions({ discoveryBackend: "file" }, {}).blockedExitSeconds, 60);
+  assert.deepEqual([resolve("file", "0"), resolve("file", "10.5"), resolve("mem", "0.5")], [0, 10.5, 0.5]);
+  assert.throws(() => resolve("file", "10"), usage(/^STATOR_BLOCKED_EXIT_SECS: 10 is neither 0 nor more than 10, /));
+});
+
 test("the namespace suffix is appended once", () => {
   const env = { DYN_NAMESPACE: "prod", DYN_NAMESPACE_WORKER_SUFFIX: "blue" };
   assert.equal(resolveOptions({}, env).namespace, "prod-blue");
