@@ -1,5 +1,5 @@
 /**
- * BLAKE3, as model cards have it.
+ * BLAKE3, as model cards and LoRA ids have it.
  *
  * @module
  */
@@ -12,5 +12,10 @@ export function fileChecksum(bytes: Uint8Array): string {
 
 /** The BLAKE3 digest of bytes in lower-case hexadecimal. */
 export function blake3Hex(bytes: Uint8Array): string {
-  return Array.from(blake3(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return Array.from(blake3Bytes(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** The 32 bytes of the BLAKE3 digest. */
+export function blake3Bytes(bytes: Uint8Array): Uint8Array {
+  return blake3(bytes);
 }

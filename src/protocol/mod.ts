@@ -1,5 +1,5 @@
 /**
- * Dynamo's wire as pure code: frames, control messages, payloads, records, model cards.
+ * Dynamo's wire as pure code: frames, control messages, payloads, records, model cards, events, block hashes.
  *
  * Bytes in, values out; no I/O. It follows Dynamo and may change with it in any release.
  *
@@ -90,3 +90,85 @@ export {
 export { buildModelCard, type ModelCardInput } from "./card_build.ts";
 export type { EngineConfig } from "./engine_config.ts";
 export { modelSum } from "./model_sum.ts";
+export { BlockHasher, type BlockHashOptions, loraId, nextSequenceHash, sequenceHashes } from "./block_hash.ts";
+export { mmHashOf, padToken, withPadTokens } from "./mm_hash.ts";
+export {
+  ACTIVE_SEQUENCES_TOPIC,
+  decodeEnvelope,
+  decodeZmqFrames,
+  encodeEnvelope,
+  encodeZmqFrames,
+  type EventEnvelope,
+  type EventScope,
+  eventSegment,
+  EventSequence,
+  eventSubject,
+  FORWARD_PASS_TOPIC,
+  KV_EVENTS_TOPIC,
+  KV_METRICS_TOPIC,
+  publisherId,
+  type ScopeEndpoint,
+  scopeSegments,
+  subjectPrefix,
+  type ZmqMessage,
+} from "./event.ts";
+export {
+  decodeKvEvents,
+  encodeKvEvents,
+  type KvEventData,
+  type MmInfo,
+  type MmObject,
+  type ResidencyDomain,
+  type RouterEvent,
+  type StorageTier,
+  type StoredBlock,
+  type StoredData,
+} from "./kv_event.ts";
+export {
+  decodeRecoveryReply,
+  encodeRecoveryQuery,
+  encodeRecoveryReply,
+  readRecoveryQuery,
+  recoveryEndpointName,
+  type RecoveryQuery,
+  type RecoveryReply,
+} from "./kv_recovery.ts";
+export {
+  type ActiveSequenceEvent,
+  decodeActiveSequences,
+  decodeForwardPass,
+  decodeKvMetrics,
+  encodeActiveSequence,
+  encodeActiveSequences,
+  encodeForwardPass,
+  encodeKvMetrics,
+  type ForwardPassMetrics,
+  type KvMetrics,
+  type QueuedRequests,
+  type ScheduledRequests,
+} from "./load_event.ts";
+export {
+  decodeEventChannel,
+  decodeEventSource,
+  encodeEventChannel,
+  encodeEventSource,
+  eventChannelKey,
+  type EventChannelRecord,
+  eventSourceKey,
+  type EventSourceRecord,
+  type EventTransport,
+} from "./event_record.ts";
+export {
+  decodeEngineBatch,
+  encodeReplayRequest,
+  type EngineBatch,
+  type EngineBlockPlace,
+  type EngineBlockRemoved,
+  type EngineBlocksCleared,
+  type EngineBlockStored,
+  type EngineEvent,
+  type EngineEventIgnored,
+  type EngineMessage,
+  splitEngineFrames,
+  splitReplayFrames,
+} from "./engine_batch.ts";

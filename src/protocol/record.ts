@@ -4,10 +4,14 @@
  * @module
  */
 import { assertModelCard } from "./card_check.ts";
+import { FieldReader } from "./field_reader.ts";
 import { stringifyJson } from "./payload.ts";
 
 /** The four kinds of record. @source dynamo-runtime 1.6.1, discovery: bucket names */
 export type DiscoveryBucket = "v1/instances" | "v1/mdc" | "v1/event_channels" | "v1/event_sources";
+
+/** What a record says it is. */
+export type RecordType = "Endpoint" | "Model" | "EventChannel" | "EventSource";
 
 /** A record's place in the store. */
 export interface DiscoveryKey {
@@ -97,17 +101,17 @@ export function requestPath(name: EndpointName, instanceId: bigint): string {
 
 /** Encodes an endpoint record in the key order of the reference worker. */
 export function encodeInstance(record: InstanceRecord): string {
+  return stringifyJson({ type: "Endpoint", ...orderedInstance(record) });
+}
+
+/** An endpoint record in the key order of the reference worker, as it stands inside other records. */
+export function orderedInstance(record: InstanceRecord): InstanceRecord {
   const { namespace, component, endpoint, instance_id, transport, device_type, request_plane_codec } = record;
-  return stringifyJson({
-    type: "Endpoint",
-    component,
-    endpoint,
-    namespace,
-    instance_id,
-    transport,
-    device_type,
-    request_plane_codec,
-  });
+  return {
+    ...{ component, endpoint, namespace, instance_id, transport },
+    ...(device_type === undefined ? {} : { device_type }),
+    ...(request_plane_codec === undefined ? {} : { request_plane_codec }),
+  };
 }
 
 /** Encodes a model record in the key order of the reference worker. */
@@ -124,18 +128,26 @@ export function encodeModel(record: ModelRecord): string {
  * @source dynamo-runtime 1.6.1, discovery: `DiscoveryInstance`
  */
 export function decodeInstance(text: string): InstanceRecord {
-  const raw = parseRecord(text, "Endpoint");
+  return readInstance(parseRecord(text, "Endpoint"));
+}
+
+/**
+ * The same for a record inside another, which has no `type`.
+ *
+ * @throws {SyntaxError} As {@linkcode decodeInstance} does.
+ */
+export function readInstance(raw: Readonly<Record<string, unknown>>): InstanceRecord {
   const { device_type, request_plane_codec } = raw;
   return {
     ...endpointName(raw),
-    instance_id: instanceId(raw),
+    instance_id: fields.id(raw.instance_id, "instance_id"),
     transport: transport(raw.transport),
     ...(device_type === undefined || device_type === null
       ? {}
-      : { device_type: oneOf(device_type, ["cpu", "cuda"], "device_type") }),
+      : { device_type: fields.oneOf(device_type, ["cpu", "cuda"], "device_type") }),
     ...(request_plane_codec === undefined || request_plane_codec === null
       ? {}
-      : { request_plane_codec: oneOf(request_plane_codec, ["json", "msgpack"], "request_plane_codec") }),
+      : { request_plane_codec: fields.oneOf(request_plane_codec, ["json", "msgpack"], "request_plane_codec") }),
   };
 }
 
@@ -147,16 +159,16 @@ export function decodeInstance(text: string): InstanceRecord {
  */
 export function decodeModel(text: string): ModelRecord {
   const raw = parseRecord(text, "Model");
-  const card_json = object(raw.card_json, "card_json");
+  const card_json = fields.object(raw.card_json, "card_json");
   assertModelCard(card_json);
   const suffix = raw.model_suffix ?? null;
-  if (suffix !== null && typeof suffix !== "string") throw unreadable("`model_suffix` is not a string");
+  if (suffix !== null && typeof suffix !== "string") throw fields.unreadable("`model_suffix` is not a string");
   if ((suffix === null) !== ((card_json.lora ?? null) === null)) {
-    throw unreadable("LoRA discovery identity and card metadata disagree");
+    throw fields.unreadable("LoRA discovery identity and card metadata disagree");
   }
   return {
     ...endpointName(raw),
-    instance_id: instanceId(raw),
+    instance_id: fields.id(raw.instance_id, "instance_id"),
     card_json,
     ...(suffix === null ? {} : { model_suffix: suffix }),
   };
@@ -170,22 +182,29 @@ const json = JSON as unknown as {
 };
 
 const INTEGER = /^-?\d+$/;
+const IDS: ReadonlySet<string> = new Set(["instance_id", "publisher_id", "worker_id"]);
+const fields = new FieldReader("discovery record");
 
-/** Parses a record without losing a digit. Records are few and small, so that a reviver is not too dear here. */
-function parseRecord(text: string, type: "Endpoint" | "Model"): Record<string, unknown> {
+/**
+ * Parses a record without losing a digit; ids are `bigint` however small. Records are few and small, so that a reviver
+ * is not too dear here.
+ *
+ * @throws {SyntaxError} If the text is not JSON or a record of another type.
+ */
+export function parseRecord(text: string, type: RecordType): Record<string, unknown> {
   let value: unknown;
   try {
     value = json.parse(text, (key, item, { source }) => {
       if (typeof item !== "number" || source === undefined) return item;
-      if (INTEGER.test(source)) return key === "instance_id" || !Number.isSafeInteger(item) ? BigInt(source) : item;
+      if (INTEGER.test(source)) return IDS.has(key) || !Number.isSafeInteger(item) ? BigInt(source) : item;
       return String(item) === source ? item : json.rawJSON(source);
     });
   } catch (cause) {
-    throw new SyntaxError("Cannot read discovery record: not JSON", { cause });
+    throw fields.unreadable("not JSON", cause);
   }
-  const raw = object(value, "record");
-  if (raw.type === undefined) throw unreadable("missing field `type`");
-  if (raw.type !== type) throw unreadable(`type ${JSON.stringify(raw.type)} is not \`${type}\``);
+  const raw = fields.object(value, "record");
+  if (raw.type === undefined) throw fields.unreadable("missing field `type`");
+  if (raw.type !== type) throw fields.unreadable(`type ${JSON.stringify(raw.type)} is not \`${type}\``);
   const plain = plainNumbers(raw) as Record<string, unknown>;
   const card = raw.card_json;
   if (typeof card === "object" && card !== null && "router_config" in card) {
@@ -203,52 +222,21 @@ function plainNumbers(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, plainNumbers(item)]));
 }
 
-function endpointName(raw: Record<string, unknown>): EndpointName {
+function endpointName(raw: Readonly<Record<string, unknown>>): EndpointName {
   return {
-    namespace: text(raw.namespace, "namespace"),
-    component: text(raw.component, "component"),
-    endpoint: text(raw.endpoint, "endpoint"),
+    namespace: fields.text(raw.namespace, "namespace"),
+    component: fields.text(raw.component, "component"),
+    endpoint: fields.text(raw.endpoint, "endpoint"),
   };
 }
 
-function instanceId(raw: Record<string, unknown>): bigint {
-  const id = raw.instance_id;
-  if (id === undefined) throw unreadable("missing field `instance_id`");
-  if (typeof id !== "bigint" || id < 0n || id > 0xffff_ffff_ffff_ffffn) {
-    throw unreadable("`instance_id` is not an unsigned 64-bit integer");
-  }
-  return id;
-}
-
 function transport(value: unknown): InstanceTransport {
-  const entries = Object.entries(object(value, "transport"));
+  const entries = Object.entries(fields.object(value, "transport"));
   const [kind, address] = entries[0] ?? [];
   if (entries.length !== 1 || (kind !== "tcp" && kind !== "nats_tcp")) {
-    throw unreadable("`transport` is neither `nats_tcp` nor `tcp`");
+    throw fields.unreadable("`transport` is neither `nats_tcp` nor `tcp`");
   }
-  return kind === "tcp" ? { tcp: text(address, "transport.tcp") } : { nats_tcp: text(address, "transport.nats_tcp") };
-}
-
-function oneOf<T extends string>(value: unknown, choices: readonly T[], name: string): T {
-  const choice = choices.find((item) => item === value);
-  if (choice === undefined) throw unreadable(`\`${name}\` is not one of ${choices.join(", ")}`);
-  return choice;
-}
-
-function text(value: unknown, name: string): string {
-  if (value === undefined) throw unreadable(`missing field \`${name}\``);
-  if (typeof value !== "string") throw unreadable(`\`${name}\` is not a string`);
-  return value;
-}
-
-function object(value: unknown, name: string): Record<string, unknown> {
-  if (value === undefined) throw unreadable(`missing field \`${name}\``);
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw unreadable(`\`${name}\` is not an object`);
-  }
-  return value as Record<string, unknown>;
-}
-
-function unreadable(what: string): SyntaxError {
-  return new SyntaxError(`Cannot read discovery record: ${what}`);
+  return kind === "tcp"
+    ? { tcp: fields.text(address, "transport.tcp") }
+    : { nats_tcp: fields.text(address, "transport.nats_tcp") };
 }

@@ -1,0 +1,79 @@
+/**
+ * What happened to the blocks of a cache, before it becomes an event.
+ *
+ * @module
+ */
+import { BlockHasher, type BlockHashOptions, sequenceHashes } from "../protocol/block_hash.ts";
+import type { KvEventData, MmInfo, StorageTier, StoredBlock, StoredData } from "../protocol/kv_event.ts";
+
+/** One change of a rank's cache. */
+export interface KvChange {
+  /** What happened. */
+  readonly data: KvEventData;
+  /** Where the blocks lie; `cleared` is about all places. */
+  readonly tier: StorageTier;
+  /** The rank. */
+  readonly dpRank: number;
+  /** Session of the request that stored the blocks. */
+  readonly sessionId?: string;
+}
+
+/** Blocks that an engine stored, as tokens. */
+export interface StoredTokens extends BlockHashOptions {
+  /** Tokens of the blocks, from the first block's first on; with Eagle one token more than the blocks hold. */
+  readonly tokenIds: Uint32Array | readonly number[];
+  /**
+   * The engine's names of the blocks; negative ones count as their two's complement.
+   *
+   * @default the sequence hashes, which is what a stock worker uses
+   */
+  readonly blockHashes?: readonly bigint[] | BigUint64Array;
+  /** Name of the block before the first; `null` or absent at the beginning of a sequence. */
+  readonly parentHash?: bigint | null;
+  /**
+   * How many tokens each block holds. The first that is not full ends the list, since routers know full blocks only.
+   *
+   * @default all blocks are full
+   */
+  readonly numBlockTokens?: readonly number[];
+  /** Multimodal content by block. */
+  readonly mmInfos?: readonly (MmInfo | null)[];
+}
+
+/** Blocks ready to be published, and how many of the engine's could not be. */
+export interface HashedBlocks {
+  /** What to publish; without blocks if the first was not full. */
+  readonly stored: StoredData;
+  /** Blocks left out, of which someone should be told. */
+  readonly left: number;
+}
+
+/**
+ * Hashes the blocks that an engine stored.
+ *
+ * @throws {RangeError} If a token id is no unsigned 32-bit integer.
+ * @source dynamo-llm 1.6.1, KV event publisher: `create_stored_blocks`
+ */
+export function hashStored(input: StoredTokens, blockSize: number): HashedBlocks {
+  const hasher = new BlockHasher(blockSize, input);
+  const { numBlockTokens, mmInfos = [] } = input;
+  const local = hasher.localHashes(input.tokenIds, mmInfos);
+  const parent = orNegative(input.parentHash ?? null);
+  const names = input.blockHashes ?? sequenceHashes(local, parent);
+  const announced = Math.min(names.length, numBlockTokens?.length ?? names.length);
+  const short = numBlockTokens?.findIndex((count) => count !== blockSize) ?? -1;
+  const full = Math.min(announced, local.length, short < 0 ? announced : short);
+  const blocks: StoredBlock[] = [];
+  for (let i = 0; i < full; i++) {
+    blocks.push({
+      block_hash: BigInt.asUintN(64, names[i]!),
+      tokens_hash: local[i]!,
+      mm_extra_info: mmInfos[i] ?? null,
+    });
+  }
+  return { stored: { parent_hash: parent, start_position: null, blocks }, left: names.length - full };
+}
+
+function orNegative(hash: bigint | null): bigint | null {
+  return hash === null ? null : BigInt.asUintN(64, hash);
+}
