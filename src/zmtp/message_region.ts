@@ -5,8 +5,9 @@
  */
 import { messageLength, writeMessage } from "./frame.ts";
 
-/** Room taken at once. @unit bytes */
-const REGION_BYTES = 64 * 1024;
+/** Room taken first, and most room taken at once; it doubles each time, so that a quiet socket holds little. @unit bytes */
+const FIRST_BYTES = 8 * 1024;
+const MOST_BYTES = 256 * 1024;
 
 /**
  * Writes messages one behind the other. What was written is never written again, so any number of connections may send
@@ -24,7 +25,8 @@ export class MessageRegion {
   append(parts: readonly Uint8Array[]): void {
     const length = messageLength(parts);
     if (this.end + length > this.bytes.length) {
-      this.bytes = new Uint8Array(Math.max(REGION_BYTES, length));
+      const room = Math.min(MOST_BYTES, Math.max(FIRST_BYTES, 2 * this.bytes.length));
+      this.bytes = new Uint8Array(Math.max(room, length));
       this.end = 0;
     }
     this.start = this.end;

@@ -8,6 +8,8 @@ import type { HighWaterMark } from "./limits.ts";
 
 /** Bytes that one write sends at least, if that much waits, and hardly more. @unit bytes */
 const WRITE_BYTES = 256 * 1024;
+/** What is shorter is copied before it is sent, lest a few bytes that a peer does not read hold a region. @unit bytes */
+const IN_PLACE_BYTES = 16 * 1024;
 
 /** A piece of a region: messages of this turn. */
 interface Span {
@@ -111,6 +113,8 @@ export class Outbox {
       last.end = end;
       last.messages += messages;
     } else {
+      // Sent now, what one region holds is sent in place; with the next it would have to be copied.
+      if (last !== undefined && last.bytes !== bytes && this.#spanBytes >= WRITE_BYTES / 2) this.#flush();
       this.#spans.push({ bytes, start, end, messages });
     }
     this.#messages += messages;
@@ -136,8 +140,11 @@ export class Outbox {
     this.#spanBytes = 0;
     const messages = spans.reduce((sum, span) => sum + span.messages, 0);
     const views = spans.map(({ bytes, start, end }) => bytes.subarray(start, end));
-    if (!this.#isBlocked && this.#waiting.length === 0) this.#writeTaken(join(views), messages);
-    else this.#waiting.push({ bytes: views.length === 1 ? views[0]!.slice() : join(views), messages });
+    const waits = this.#isBlocked || this.#waiting.length > 0;
+    const isCopied = views.length === 1 && (waits || views[0]!.length < IN_PLACE_BYTES);
+    const bytes = isCopied ? views[0]!.slice() : join(views);
+    if (waits) this.#waiting.push({ bytes, messages });
+    else this.#writeTaken(bytes, messages);
   }
 
   #sendWaiting(): void {
