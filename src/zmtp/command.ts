@@ -5,6 +5,7 @@
  */
 import { ZmtpError } from "./error.ts";
 import { encodeCommandFrame } from "./frame.ts";
+import { joinBytes } from "./join_bytes.ts";
 
 /** A peer's properties, such as `Socket-Type`. Decoded names are in lower case, since case does not matter. */
 export type Metadata = ReadonlyMap<string, Uint8Array>;
@@ -42,13 +43,13 @@ const decoder = new TextDecoder();
 /** Encodes a command, its frame included. @throws {RangeError} If a field is too long for its place. */
 export function encodeCommand(command: Command): Uint8Array {
   const name = encoder.encode(command.name === "unknown" ? command.command : command.name);
-  return encodeCommandFrame(join([short(name, "command name"), encodeData(command)]));
+  return encodeCommandFrame(joinBytes([short(name, "command name"), encodeData(command)]));
 }
 
 function encodeData(command: Command): Uint8Array {
   switch (command.name) {
     case "READY":
-      return join([...command.metadata].flatMap(([name, value]) => [
+      return joinBytes([...command.metadata].flatMap(([name, value]) => [
         short(encoder.encode(name), "property name"),
         u32(value.length),
         value,
@@ -60,7 +61,7 @@ function encodeData(command: Command): Uint8Array {
       return command.topic;
     case "PING": {
       const ttl = Math.min(0xffff, Math.ceil(command.ttlMs / TTL_STEP_MS));
-      return join([Uint8Array.of(ttl >>> 8, ttl), checkContext(command.context)]);
+      return joinBytes([Uint8Array.of(ttl >>> 8, ttl), checkContext(command.context)]);
     }
     case "PONG":
       return checkContext(command.context);
@@ -123,20 +124,10 @@ function checkContext(context: Uint8Array): Uint8Array {
 }
 
 function short(bytes: Uint8Array, what: string): Uint8Array {
-  if (bytes.length <= MAX_SHORT_BYTES) return join([Uint8Array.of(bytes.length), bytes]);
+  if (bytes.length <= MAX_SHORT_BYTES) return joinBytes([Uint8Array.of(bytes.length), bytes]);
   throw new RangeError(`A ${what} of ${bytes.length} bytes is too long (max: ${MAX_SHORT_BYTES} bytes)`);
 }
 
 function u32(value: number): Uint8Array {
   return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value);
-}
-
-function join(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }

@@ -51,8 +51,6 @@ const NO_CONTEXT = new Uint8Array(0);
 
 /** A peer, from the first byte to the last. */
 export class Connection implements ConnHandlers {
-  /** What it said of itself; empty until it is ready. */
-  metadata: Metadata = new Map();
   /** Minor version spoken. */
   minor = 0;
   readonly #settings: ConnectionSettings;
@@ -134,7 +132,7 @@ export class Connection implements ConnHandlers {
     if (this.#isOver) return;
     this.#heartbeat.heard();
     try {
-      const greeted = this.#greeting.greeting !== null ? 0 : this.#pushGreeting(bytes);
+      const greeted = this.#greeting.isWhole ? 0 : this.#pushGreeting(bytes);
       this.#frames.push(greeted === 0 ? bytes : bytes.subarray(greeted), this.#takeFrame);
       this.#assembler.keep();
     } catch (error) {
@@ -207,7 +205,6 @@ export class Connection implements ConnHandlers {
     const type = new TextDecoder().decode(metadata.get("socket-type"));
     const fault = partnerFault(socketType, type);
     if (fault !== null) throw new ZmtpError("protocol", fault);
-    this.metadata = new Map([...metadata].map(([name, value]) => [name, value.slice()]));
     this.#frames.maxFrameBytes = maxFrameBytes;
     this.#handshakeTimer?.[Symbol.dispose]();
     this.#handshakeTimer = null;
@@ -223,7 +220,7 @@ export class Connection implements ConnHandlers {
 
   /** Tells a peer that greeted us why it cannot be, and closes; the timer of the handshake sees to the end of it. */
   #refuse(error: Error): void {
-    const isTold = this.#handshakeTimer !== null && this.#greeting.greeting !== null &&
+    const isTold = this.#handshakeTimer !== null && this.#greeting.isWhole &&
       error instanceof ZmtpError && error.kind !== "refused";
     if (!isTold) return this.fail(error);
     this.#fault = error;

@@ -56,9 +56,14 @@ export class GreetingDecoder {
   readonly #bytes = new Uint8Array(GREETING_BYTES);
   #length = 0;
 
+  /** Whether all of it arrived. */
+  get isWhole(): boolean {
+    return this.#length === GREETING_BYTES;
+  }
+
   /** The greeting, once all of it arrived. */
   get greeting(): Greeting | null {
-    if (this.#length < GREETING_BYTES) return null;
+    if (!this.isWhole) return null;
     const name = this.#bytes.subarray(MECHANISM_AT, MECHANISM_AT + MECHANISM_BYTES);
     const mechanism = String.fromCharCode(...name).replace(/\0+$/, "");
     return { major: this.#bytes[VERSION_AT]!, minor: this.#bytes[VERSION_AT + 1]!, mechanism };

@@ -7,11 +7,16 @@
  * ```ts
  * const pub = openPub({ net, clock, random });
  * const endpoint = await pub.bind("tcp://127.0.0.1:*");
- * const sub = openSub({ net, clock, random, topics: ["news"], onMessage: (parts) => print(parts) });
+ *
+ * const onMessage = ([topic, body]: readonly Uint8Array[]) => console.log(topic, body);
+ * const sub = openSub({ net, clock, random, topics: ["news"], onMessage });
  * sub.connect(endpoint);
- * if (await pub.subscribed("news")) pub.publish([topic, body]);
- * await sub[Symbol.asyncDispose]();
+ *
+ * const text = new TextEncoder();
+ * if (await pub.subscribed("news")) pub.publish([text.encode("news"), text.encode("hello")]);
+ *
  * await pub[Symbol.asyncDispose]();
+ * await sub[Symbol.asyncDispose]();
  * ```
  *
  * @experimental

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Clock, Conn } from "../platform/platform.ts";
+import { joinBytes } from "./join_bytes.ts";
 import type { HighWaterMark } from "./limits.ts";
 
 /** Bytes that one write sends at least, if that much waits, and hardly more. @unit bytes */
@@ -142,7 +143,7 @@ export class Outbox {
     const views = spans.map(({ bytes, start, end }) => bytes.subarray(start, end));
     const waits = this.#isBlocked || this.#waiting.length > 0;
     const isCopied = views.length === 1 && (waits || views[0]!.length < IN_PLACE_BYTES);
-    const bytes = isCopied ? views[0]!.slice() : join(views);
+    const bytes = isCopied ? views[0]!.slice() : joinBytes(views);
     if (waits) this.#waiting.push({ bytes, messages });
     else this.#writeTaken(bytes, messages);
   }
@@ -157,7 +158,7 @@ export class Outbox {
       messages += chunk.messages;
     }
     const chunks = this.#waiting.splice(0, count);
-    this.#writeTaken(join(chunks.map((chunk) => chunk.bytes)), messages);
+    this.#writeTaken(joinBytes(chunks.map((chunk) => chunk.bytes)), messages);
   }
 
   #writeTaken(bytes: Uint8Array, messages: number): void {
@@ -174,15 +175,4 @@ export class Outbox {
   #endIfEmpty(): void {
     if (this.#isEnding && this.#waiting.length === 0) this.#conn.end();
   }
-}
-
-function join(parts: readonly Uint8Array[]): Uint8Array {
-  if (parts.length === 1) return parts[0]!;
-  const bytes = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }

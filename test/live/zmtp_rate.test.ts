@@ -25,7 +25,7 @@ interface Load {
   readonly size: number;
 }
 
-const LOADS: readonly Load[] = [{ messages: 200_000, size: 300 }, { messages: 40_000, size: 10_000 }];
+const LOADS: readonly Load[] = [{ messages: 100_000, size: 300 }, { messages: 20_000, size: 10_000 }];
 
 async function theirsToTheirs(load: Load): Promise<Count> {
   await using pub = flood(load);
