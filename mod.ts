@@ -29,6 +29,16 @@ export {
   type JsonObject,
 } from "./src/engine/engine.ts";
 export { type AbortReason, type EngineClock, type GenerateContext, RequestAborted } from "./src/engine/context.ts";
+export type {
+  ComponentSnapshot,
+  KvEventPublisher,
+  KvEventSource,
+  KvItem,
+  RemovedItem,
+  SnapshotPublisher,
+  StoredItem,
+  StoredTokens,
+} from "./src/engine/kv_source.ts";
 export type { MetricsRegistry, MetricsSource } from "./src/engine/metrics_source.ts";
 export type { HeaderCarrier, Span, SpanAttributes, SpanValue, TraceContext } from "./src/engine/span.ts";
 export type { OptionRow, OptionValues } from "./src/engine/option.ts";

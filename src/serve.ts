@@ -121,7 +121,6 @@ export async function serveOn(
     const values = resolveRows(rows, given, process.env, module.defaults, (text) => warnings.push(text));
     const resolved = resolveOptions(given, process.env, module.defaults);
     const log = openLog(platform, resolved);
-    if ("eventPlane" in given) warnings.push("--event-plane has no effect: this version publishes no KV events");
     // A payload that cannot be read is bad usage, and told before anything is opened.
     await readSetPayload(resolved, platform.files, SILENT);
     for (const text of [...warnings, ...adviceOn(resolved, process.env)]) log.warn(text);

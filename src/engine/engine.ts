@@ -8,6 +8,7 @@ import type { GenerateChunk } from "../protocol/output.ts";
 import type { GenerateRequest } from "../protocol/request.ts";
 import type { GenerateContext } from "./context.ts";
 import type { MetricsSource } from "./metrics_source.ts";
+import type { KvEventSource, SnapshotPublisher } from "./kv_source.ts";
 import type { OptionRow, OptionValues } from "./option.ts";
 
 export type { EngineConfig };
@@ -85,6 +86,25 @@ export interface Engine {
    * @source dynamo-backend-common 1.6.1, `engine.rs`, `validate_engine_control`
    */
   validateControl?(name: string, body: JsonObject): void | Promise<void>;
+  /**
+   * Where KV events come from, at most one source for each data-parallel rank. Asked once after `start`, before the first
+   * request; a failure fails the start. Without `kvCacheBlockSize` in the config there is nothing to publish.
+   *
+   * @source dynamo-backend-common 1.6.1, `engine.rs`, `kv_event_sources`
+   */
+  kvEventSources?(): readonly KvEventSource[] | Promise<readonly KvEventSource[]>;
+  /**
+   * The ranks whose cache {@linkcode attachSnapshotPublisher} will be told of. Asked once after `start`.
+   *
+   * @source dynamo-backend-common 1.6.1, `engine.rs`, `component_metrics_dp_ranks`
+   */
+  componentMetricsDpRanks?(): readonly number[];
+  /**
+   * Gets the way to report the state of its cache, once after `start`.
+   *
+   * @source dynamo-backend-common 1.6.1, `engine.rs`, `attach_snapshot_publisher`
+   */
+  attachSnapshotPublisher?(publisher: SnapshotPublisher): void;
   /** Frees everything; must cope with a `start` that failed half way. Called exactly once per `start`. */
   cleanup(): void | Promise<void>;
 }

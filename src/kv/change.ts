@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { BlockHasher, type BlockHashOptions, sequenceHashes } from "../protocol/block_hash.ts";
-import type { KvEventData, MmInfo, StorageTier, StoredBlock, StoredData } from "../protocol/kv_event.ts";
+import type { StoredTokens } from "../engine/kv_source.ts";
+import { BlockHasher, sequenceHashes } from "../protocol/block_hash.ts";
+import type { KvEventData, StorageTier, StoredBlock, StoredData } from "../protocol/kv_event.ts";
 
 /** One change of a rank's cache. */
 export interface KvChange {
@@ -16,28 +17,6 @@ export interface KvChange {
   readonly dpRank: number;
   /** Session of the request that stored the blocks. */
   readonly sessionId?: string;
-}
-
-/** Blocks that an engine stored, as tokens. */
-export interface StoredTokens extends BlockHashOptions {
-  /** Tokens of the blocks, from the first block's first on; with Eagle one token more than the blocks hold. */
-  readonly tokenIds: Uint32Array | readonly number[];
-  /**
-   * The engine's names of the blocks; negative ones count as their two's complement.
-   *
-   * @default the sequence hashes, which is what a stock worker uses
-   */
-  readonly blockHashes?: readonly bigint[] | BigUint64Array;
-  /** Name of the block before the first; `null` or absent at the beginning of a sequence. */
-  readonly parentHash?: bigint | null;
-  /**
-   * How many tokens each block holds. The first that is not full ends the list, since routers know full blocks only.
-   *
-   * @default all blocks are full
-   */
-  readonly numBlockTokens?: readonly number[];
-  /** Multimodal content by block. */
-  readonly mmInfos?: readonly (MmInfo | null)[];
 }
 
 /** Blocks ready to be published, and how many of the engine's could not be. */

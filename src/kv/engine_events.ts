@@ -6,7 +6,8 @@
 import { withPadTokens } from "../protocol/mm_hash.ts";
 import type { EngineBatch, EngineBlockPlace, EngineBlockStored, EngineEvent } from "../protocol/engine_batch.ts";
 import type { StorageTier } from "../protocol/kv_event.ts";
-import { hashStored, type KvChange, type StoredTokens } from "./change.ts";
+import type { StoredTokens } from "../engine/kv_source.ts";
+import { hashStored, type KvChange } from "./change.ts";
 
 /** Why an event does not go on to routers. */
 export type FilterReason =

@@ -3,40 +3,10 @@
  *
  * @module
  */
+import type { KvEventPublisher, KvItem, StoredTokens } from "../engine/kv_source.ts";
 import type { StorageTier } from "../protocol/kv_event.ts";
-import { hashStored, type KvChange, type StoredTokens } from "./change.ts";
+import { hashStored, type KvChange } from "./change.ts";
 import type { KvEventLog } from "./event_log.ts";
-
-/** Stored blocks, as an item of a batch. */
-export interface StoredItem extends StoredTokens {
-  /** Tells it from the others. */
-  readonly type: "stored";
-  /**
-   * Where the blocks lie.
-   *
-   * @default "device"
-   */
-  readonly tier?: StorageTier;
-  /** Session of the request. */
-  readonly sessionId?: string;
-}
-
-/** Removed blocks, as an item of a batch. */
-export interface RemovedItem {
-  /** Tells it from the others. */
-  readonly type: "removed";
-  /** The engine's names of the blocks. */
-  readonly blockHashes: readonly bigint[] | BigUint64Array;
-  /**
-   * Where the blocks lay.
-   *
-   * @default "device"
-   */
-  readonly tier?: StorageTier;
-}
-
-/** One item of a batch. */
-export type PushItem = StoredItem | RemovedItem | { /** Tells it from the others. */ readonly type: "cleared" };
 
 /** What a push source works with. */
 export interface PushSourceParts {
@@ -52,8 +22,8 @@ export interface PushSourceParts {
   readonly reportLeft?: (blocks: number) => void;
 }
 
-/** What an engine publishes its blocks through. Calls return at once; routers get the events in the order of the calls. */
-export class PushSource {
+/** What an engine publishes its blocks through. */
+export class PushSource implements KvEventPublisher {
   readonly #parts: PushSourceParts;
   #isOpen = true;
 
@@ -62,32 +32,23 @@ export class PushSource {
     this.#parts = parts;
   }
 
-  /**
-   * Publishes stored blocks.
-   *
-   * @throws {RangeError} If a token id is no unsigned 32-bit integer; nothing is published then.
-   */
-  publishStored(stored: StoredTokens & Pick<StoredItem, "tier" | "sessionId">): void {
+  get dpRank(): number {
+    return this.#parts.dpRank;
+  }
+
+  publishStored(stored: StoredTokens): void {
     this.publishBatch([{ ...stored, type: "stored" }]);
   }
 
-  /** Publishes removed blocks. */
   publishRemoved(blockHashes: readonly bigint[] | BigUint64Array, tier: StorageTier = "device"): void {
     this.publishBatch([{ type: "removed", blockHashes, tier }]);
   }
 
-  /** Publishes that the rank holds nothing any more. */
   publishCleared(): void {
     this.publishBatch([{ type: "cleared" }]);
   }
 
-  /**
-   * Publishes several changes in order. Neighbours that belong together become one event, so this is cheaper for
-   * routers than single calls.
-   *
-   * @throws {RangeError} If a token id is no unsigned 32-bit integer; nothing of the batch is published then.
-   */
-  publishBatch(items: readonly PushItem[]): void {
+  publishBatch(items: readonly KvItem[]): void {
     if (!this.#isOpen) return;
     const { log, send } = this.#parts;
     for (const payload of log.append(items.map((item) => this.#change(item)))) send(payload);
@@ -98,7 +59,7 @@ export class PushSource {
     this.#isOpen = false;
   }
 
-  #change(item: PushItem): KvChange {
+  #change(item: KvItem): KvChange {
     const { dpRank, blockSize, reportLeft } = this.#parts;
     if (item.type === "cleared") return { data: "cleared", tier: "device", dpRank };
     const tier = item.tier ?? "device";

@@ -12,13 +12,21 @@ const OURS = "stator_";
 const ENDPOINT = ["dynamo_component", "dynamo_endpoint", "dynamo_namespace", "worker_id"];
 const ERROR = ["dynamo_component", "dynamo_endpoint", "dynamo_namespace", "error_type", "worker_id"];
 const VIOLATION = ["dynamo_component", "dynamo_endpoint", "dynamo_namespace", "kind", "worker_id"];
+const CACHE = [
+  "dp_rank",
+  "dynamo_component",
+  "dynamo_endpoint",
+  "dynamo_namespace",
+  "model",
+  "model_name",
+  "worker_id",
+];
 const MODEL = ["dynamo_component", "dynamo_endpoint", "dynamo_namespace", "model", "model_name", "worker_id"];
 
 /**
  * One row for each metric: name, help, labels, and for a histogram its buckets.
  *
- * Not there yet, with the KV events they describe: `dynamo_component_kv_publisher_engines_dropped_events_total`,
- * `dynamo_component_total_blocks`, `dynamo_component_gpu_cache_usage_percent`, `dynamo_component_kv_cache_hit_rate`.
+ * Not there yet: `dynamo_component_kv_publisher_engines_dropped_events_total`.
  * Metrics of our own, beyond Dynamo's, begin with `stator_`; `docs/metrics.md` has all of them.
  *
  * @source dynamo-runtime 1.6.1, `metrics/prometheus_names.rs`; dynamo-backend-common 1.6.1, `metrics.rs`
@@ -67,6 +75,13 @@ export const CATALOGUE = {
     `${COMPONENT}cleanup_time_seconds`,
     "Time spent releasing engine resources during shutdown. Set by the framework once after engine.cleanup() returns.",
     MODEL,
+  ),
+  totalBlocks: row(`${COMPONENT}total_blocks`, "Total number of KV cache blocks available on the worker.", CACHE),
+  gpuCacheUsage: row(`${COMPONENT}gpu_cache_usage_percent`, "GPU cache usage as a percentage (0.0-1.0).", CACHE),
+  kvCacheHitRate: row(
+    `${COMPONENT}kv_cache_hit_rate`,
+    "Prefix cache hit rate (0.0-1.0). Portable across engines.",
+    CACHE,
   ),
   engineRequests: row(
     "dynamo_engine_request",

@@ -47,12 +47,27 @@ export interface AdmissionGauges {
   readonly requestQueue: number;
 }
 
+/** Sets the gauges of a rank's cache. */
+export type CacheGauges = (dpRank: number, state: CacheState) => void;
+
+/** The state of a cache. */
+export interface CacheState {
+  /** Blocks there are. */
+  readonly kvTotalBlocks: number;
+  /** Share of the cache in use, from 0 to 1. */
+  readonly gpuCacheUsage: number;
+  /** Share of blocks found in the cache; `null` leaves the gauge alone. */
+  readonly kvCacheHitRate?: number | null;
+}
+
 /** All metrics of one worker. */
 export interface Metrics {
   /** Metrics of one endpoint's requests; the same object for the same endpoint. */
   endpoint(name: EndpointName): EndpointMetrics;
   /** Lifecycle gauges, labelled with the served model; there from this call on. */
   lifecycle(name: EndpointName, model: ModelName): LifecycleMetrics;
+  /** Gauges of an engine's cache; those of the ranks named are there from this call on. */
+  cache(name: EndpointName, model: ModelName, ranks: readonly number[]): CacheGauges;
   /** Time from the frontend's send to our receipt, by wall clock. */
   transit(seconds: number): void;
   /** Time from receipt to the prologue. */
@@ -87,6 +102,9 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const modelLoadTime = gauge(CATALOGUE.modelLoadTime);
   const drainTime = gauge(CATALOGUE.drainTime);
   const cleanupTime = gauge(CATALOGUE.cleanupTime);
+  const totalBlocks = gauge(CATALOGUE.totalBlocks);
+  const gpuCacheUsage = gauge(CATALOGUE.gpuCacheUsage);
+  const kvCacheHitRate = gauge(CATALOGUE.kvCacheHitRate);
   const rejections = counter(CATALOGUE.rejections);
   const transit = histogram(CATALOGUE.transit);
   const firstResponse = histogram(CATALOGUE.firstResponse);
@@ -134,6 +152,17 @@ export function createMetrics(options: MetricsOptions): Metrics {
         drainTime: (seconds) => drain?.set(seconds),
         cleanupTime: (seconds) => cleanup?.set(seconds),
       };
+    },
+    cache(name, model, ranks) {
+      const labels = modelLabels(instanceId, name, model);
+      const set: CacheGauges = (dpRank, { kvTotalBlocks, gpuCacheUsage: usage, kvCacheHitRate: hitRate = null }) => {
+        const ranked = { ...labels, dp_rank: String(dpRank) };
+        totalBlocks.set(ranked, kvTotalBlocks);
+        gpuCacheUsage.set(ranked, usage);
+        if (hitRate !== null) kvCacheHitRate.set(ranked, hitRate);
+      };
+      for (const rank of ranks) set(rank, { kvTotalBlocks: 0, gpuCacheUsage: 0 });
+      return set;
     },
     transit: (seconds) => transit.observe(seconds),
     firstResponse: (seconds) => firstResponse.observe(seconds),

@@ -55,10 +55,11 @@ export class ActiveRequest implements Admitted, GenerateContext {
     this.#onFirstToken?.();
   }
 
-  /** Calls `run` once the first token is there, now if it is. There is one such call; a later one takes its place. */
+  /** Calls `run` once the first token is there, now if it is. */
   onFirstToken(run: () => void): void {
-    if (this.#hasFirstToken) run();
-    else this.#onFirstToken = run;
+    if (this.#hasFirstToken) return run();
+    const before = this.#onFirstToken;
+    this.#onFirstToken = before === null ? run : () => (before(), run());
   }
 
   /** What log lines say about its span. */

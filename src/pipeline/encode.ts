@@ -10,8 +10,18 @@ import { encodeMsgpack, encodeText, stringifyJson } from "../protocol/payload.ts
 import type { PayloadCodec } from "../protocol/record.ts";
 import type { SendBuffer } from "../protocol/send_buffer.ts";
 
-/** One item of a response: a chunk of an engine, any other object of an endpoint that is none, or an error. */
-export type Item = object | DynamoError;
+/** An item with an encoder of its own. */
+export class EncodedItem {
+  /** The body of its frame, wrapped as every item is. */
+  readonly encode: (codec: PayloadCodec) => Uint8Array;
+
+  constructor(encode: (codec: PayloadCodec) => Uint8Array) {
+    this.encode = encode;
+  }
+}
+
+/** One item of a response: a chunk of an engine, an item of an endpoint that is none, or an error. */
+export type Item = object | EncodedItem | DynamoError;
 
 /**
  * Writes one item as one frame.
@@ -21,6 +31,7 @@ export type Item = object | DynamoError;
 export function encodeItem(buffer: SendBuffer, item: Item, codec: PayloadCodec): void {
   if (item instanceof DynamoError) return encodeAny(buffer, { event: "error", error: item.toWire() }, codec);
   const ids = plainTokens(item);
+  if (item instanceof EncodedItem) return writeFrame(buffer, item.encode(codec));
   if (ids === null) return encodeAny(buffer, { data: toWire(item as GenerateChunk) }, codec);
   if (codec === "msgpack") encodeTokensMsgpack(buffer, ids);
   else encodeTokensJson(buffer, ids);
@@ -28,7 +39,10 @@ export function encodeItem(buffer: SendBuffer, item: Item, codec: PayloadCodec):
 
 function encodeAny(buffer: SendBuffer, data: unknown, codec: PayloadCodec): void {
   const wrapper = { data, complete_final: false };
-  const body = codec === "msgpack" ? encodeMsgpack(wrapper) : encodeText(stringifyJson(wrapper));
+  writeFrame(buffer, codec === "msgpack" ? encodeMsgpack(wrapper) : encodeText(stringifyJson(wrapper)));
+}
+
+function writeFrame(buffer: SendBuffer, body: Uint8Array): void {
   const start = buffer.reserve(TWO_PART_PREFIX_BYTES + body.length);
   writeTwoPartPrefix(buffer.bytes, start, 0, body.length);
   buffer.bytes.set(body, start + TWO_PART_PREFIX_BYTES);

@@ -10,7 +10,7 @@ import { type Clock, delay } from "../platform/platform.ts";
 import { DynamoError } from "../protocol/error.ts";
 import { type GenerateChunk, normalizeFinishReason } from "../protocol/output.ts";
 import type { WorkerType } from "../protocol/model_card.ts";
-import { parseRequest } from "../protocol/request.ts";
+import { type GenerateRequest, parseRequest } from "../protocol/request.ts";
 import type { ActiveRequest } from "./active_request.ts";
 import type { Item } from "./encode.ts";
 import { createValidator, type StreamValidator, type ValidationMode } from "./validate.ts";
@@ -26,6 +26,9 @@ export interface ItemStream {
 /** Answers a decoded body with items; nothing happens before the first is asked for. */
 export type Run = (body: () => unknown, request: ActiveRequest) => ItemStream;
 
+/** Is told of a request when it runs. */
+export type Begun = (body: GenerateRequest, request: ActiveRequest) => void;
+
 /** What all streams of an engine have in common. */
 export interface StreamParts {
   /** What happens to a breach of the stream contract. */
@@ -38,6 +41,8 @@ export interface StreamParts {
   readonly metrics: EndpointMetrics;
   /** Log. */
   readonly log: Log;
+  /** Told of each request when it runs, with its body; left out where nobody wants to know. */
+  readonly begun?: Begun;
 }
 
 /** How long an engine may take to end its stream after its last chunk, where that is waited for. @unit milliseconds */
@@ -97,7 +102,8 @@ class EngineStream implements ItemStream {
 
   #open(): ChunkIterator {
     const request = parseRequest(this.#body());
-    const { mode, role, log, metrics } = this.#parts;
+    const { mode, role, log, metrics, begun } = this.#parts;
+    begun?.(request, this.#request);
     this.#validator = createValidator(request, mode, {
       role,
       report: ({ kind, message }) => {

@@ -6,6 +6,9 @@
 import type { Discovery } from "../discovery/discovery.ts";
 import { FILE_TTL_MS, openFileDiscovery } from "../discovery/file.ts";
 import { MemStore, openMemDiscovery } from "../discovery/mem.ts";
+import type { EventPlane } from "../event_plane/event_plane.ts";
+import { openZmqBroker, parseBroker } from "../event_plane/zmq_broker.ts";
+import { openZmqDirect } from "../event_plane/zmq_direct.ts";
 import { type Log, targetLog } from "../observe/log.ts";
 import type { Platform } from "../platform/platform.ts";
 import { resolveListenHost } from "../protocol/address.ts";
@@ -57,6 +60,20 @@ export const BACKENDS = {
       });
     },
   },
+  eventPlane: {
+    zmq: ({ platform, options }: BackendParts): Promise<EventPlane> => {
+      const { net, clock, random } = platform;
+      const world = { net, clock, random };
+      const { zmqBrokerUrl = "", eventPlaneHost } = options;
+      if (zmqBrokerUrl !== "") {
+        return Promise.resolve(openZmqBroker(world, parseBroker(zmqBrokerUrl, "DYN_ZMQ_BROKER_URL")));
+      }
+      const host = eventPlaneHost ?? (options.discoveryBackend === "mem" ? "127.0.0.1" : undefined);
+      const { advertise } = resolveListenHost(host, "DYN_EVENT_PLANE_HOST", net.interfaces());
+      const bind = options.discoveryBackend === "mem" ? advertise : advertise.includes(":") ? "::" : "0.0.0.0";
+      return Promise.resolve(openZmqDirect({ ...world, bind, advertise }));
+    },
+  },
   responsePlane: {
     tcp: ({ platform, options }: BackendParts): ResponsePlane =>
       openTcpResponsePlane({
@@ -82,6 +99,8 @@ export interface Planes extends AsyncDisposable {
   readonly requests: RequestPlane;
   /** Answers. */
   readonly responses: ResponsePlane;
+  /** Events; `null` if nobody could hear of them. */
+  readonly events: EventPlane | null;
 }
 
 /** Opens the planes that the options name. */
@@ -90,9 +109,12 @@ export async function openPlanes(parts: BackendParts): Promise<Planes> {
   const { options } = parts;
   const responses = undo.use(pick(BACKENDS.responsePlane, options.responsePlane)(parts));
   const requests = undo.use(await pick(BACKENDS.requestPlane, options.requestPlane)(parts));
+  // Nobody outside this process can find a publisher on mem discovery.
+  const eventPlane = options.eventPlane ?? (options.discoveryBackend === "mem" ? null : "zmq");
+  const events = eventPlane === null ? null : undo.use(await pick(BACKENDS.eventPlane, eventPlane)(parts));
   const discovery = undo.use(await pick(BACKENDS.discovery, options.discoveryBackend)(parts));
   const opened = undo.move();
-  return { discovery, requests, responses, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+  return { discovery, requests, responses, events, [Symbol.asyncDispose]: () => opened.disposeAsync() };
 }
 
 /** Makes the store that the parties of one process share when discovery is `mem`. */

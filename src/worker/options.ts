@@ -48,8 +48,14 @@ export interface WorkerOptions {
   readonly requestPlane?: string;
   /** How answers leave. @default "tcp" @env DYN_RESPONSE_PLANE */
   readonly responsePlane?: string;
-  /** How KV events leave; this version publishes none. @env DYN_EVENT_PLANE */
+  /** How events leave: `zmq` or `nats`. @default "zmq", or not at all with `mem` discovery @env DYN_EVENT_PLANE */
   readonly eventPlane?: string;
+  /** IP address or interface that subscribers of events are told. @default the first that others can reach @env DYN_EVENT_PLANE_HOST */
+  readonly eventPlaneHost?: string;
+  /** ZeroMQ brokers to publish through, as `xsub=<url>,xpub=<url>`. @default none @env DYN_ZMQ_BROKER_URL */
+  readonly zmqBrokerUrl?: string;
+  /** Keep published KV blocks, so that a router that missed some can ask for them. @default true @env STATOR_LOCAL_INDEXER */
+  readonly localIndexer?: boolean;
   /** What frontends should encode requests with. @default "msgpack" @env DYN_REQUEST_PLANE_CODEC */
   readonly requestPlaneCodec?: "msgpack" | "json";
   /** IP address, wildcard or interface to listen on. @env DYN_TCP_RPC_HOST */
@@ -187,6 +193,7 @@ type Defaulted =
   | "selfHostMetadata"
   | "requestPlane"
   | "responsePlane"
+  | "localIndexer"
   | "requestPlaneCodec"
   | "tcpRpcPort"
   | "maxMessageBytes"

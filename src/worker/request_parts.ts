@@ -10,7 +10,7 @@ import type { Metrics } from "../observe/metrics.ts";
 import { openTracing } from "../observe/trace.ts";
 import type { ActiveRequest } from "../pipeline/active_request.ts";
 import type { Admission } from "../pipeline/admission.ts";
-import { runEngine } from "../pipeline/generate.ts";
+import { type Begun, runEngine } from "../pipeline/generate.ts";
 import type { Parts } from "../pipeline/handle.ts";
 import type { PrologueHold } from "../pipeline/prologue_hold.ts";
 import { traceRequests } from "../pipeline/request_trace.ts";
@@ -44,19 +44,22 @@ export interface ServingParts {
   readonly engineClock: EngineClock;
   /** Log. */
   readonly log: Log;
+  /** Told of each request when it runs. */
+  readonly begun: Begun | null;
 }
 
 /** Puts together what requests meet on their way. */
 export function requestParts(serving: ServingParts): Parts {
   const { engine, options, planes, admission, hold, metrics, name, role, clock, engineClock, log } = serving;
   const endpointMetrics = metrics.endpoint(name);
+  const begun = serving.begun === null ? {} : { begun: serving.begun };
   return {
     admission,
     hold,
     clock,
     log,
     responses: planes.responses,
-    run: runEngine(engine, { mode: options.validate, role, clock, metrics: endpointMetrics, log }),
+    run: runEngine(engine, { mode: options.validate, role, clock, metrics: endpointMetrics, log, ...begun }),
     abort: abortOf(engine, role, log),
     deadlineMs: 1000 * options.engineDeadlineSeconds,
     engineClock,

@@ -21,6 +21,7 @@ import { drainEngine } from "./drain.ts";
 import { UsageError } from "./command_line.ts";
 import { readSetPayload } from "./canary_payload.ts";
 import { openCanary } from "./health_check.ts";
+import { openEvents } from "./events.ts";
 import { Lifecycle } from "./lifecycle.ts";
 import { createAdmission } from "./limits.ts";
 import { bridgeMetrics } from "./metrics_sources.ts";
@@ -213,6 +214,12 @@ export class WorkerLife {
     bridgeMetrics(engine, { metrics, instanceId, name, model, clock, log: metricsLog });
 
     const role = card.worker_type ?? "aggregated";
+    const device = deviceType(this.#platform.process.env);
+    const wire = { codec: options.requestPlaneCodec, deviceType: device };
+    const kvLog = targetLog(this.#rootLog, "stator::kv");
+    const about = { engine, config, options, planes, metrics, name, role, model, clock };
+    const events = await connect(openEvents({ ...about, ...wire, log: kvLog }));
+    undo.defer(async () => void await budget.run("drain", () => events[Symbol.asyncDispose]()));
     undo.defer(async () => { //                                                                 5. background work ends
       if (this.#fault !== null) return;
       const drainedAt = clock.now();
@@ -230,7 +237,7 @@ export class WorkerLife {
     const departure = new Departure({ clock, log, budget, admission, hold });
     const pipelineLog = targetLog(this.#rootLog, "stator::pipeline");
     const serving = { engine, options, planes, admission, hold, metrics, name, role, clock, engineClock };
-    const parts = requestParts({ ...serving, log: pipelineLog });
+    const parts = requestParts({ ...serving, begun: events.begun, log: pipelineLog });
     const served = canary === null ? {} : { served: () => canary.active() };
     const endpoint = undo.use(
       planes.requests.serve(name, planes.discovery.instanceId, createAccept({ ...parts, ...served })),
@@ -238,14 +245,7 @@ export class WorkerLife {
     undo.defer(() => departure.endRequests()); //                                          4. no request is left
     undo.defer(() => budget.grace()); //                                                        3. still serving
     const { transport } = endpoint;
-    const registered = {
-      name,
-      card,
-      transport,
-      codec: options.requestPlaneCodec,
-      deviceType: deviceType(this.#platform.process.env),
-    };
-    const registration = await connect(register(planes.discovery, registered, log));
+    const registration = await connect(register(planes.discovery, { name, card, transport, ...wire }, log));
     undo.defer(async () => void await budget.run("records", () => registration.retire())); //                  2. no more are routed here
     undo.defer(async () => { //                                                                 1. not ready
       budget.begin();

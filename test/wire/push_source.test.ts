@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { KvEventLog } from "../../src/kv/event_log.ts";
-import { type PushItem, PushSource } from "../../src/kv/push_source.ts";
+import type { KvItem } from "../../src/engine/kv_source.ts";
+import { PushSource } from "../../src/kv/push_source.ts";
 import { decodeZmqFrames } from "../../src/protocol/event.ts";
 import { eventCaptures } from "./kv_golden.ts";
 import { toHex } from "./transcript.ts";
@@ -9,15 +10,15 @@ import { toHex } from "./transcript.ts";
 /** One block of four tokens, or two, as the captured calls had them. */
 const FOUR = [1, 2, 3, 4];
 const EIGHT = [1, 2, 3, 4, 5, 6, 7, 8];
-const stored = (tokenIds: number[], blockHashes: bigint[], rest: object = {}): PushItem => ({
+const stored = (tokenIds: number[], blockHashes: bigint[], rest: object = {}): KvItem => ({
   ...{ type: "stored", tokenIds, blockHashes },
   ...rest,
 });
-const removed = (...blockHashes: bigint[]): PushItem => ({ type: "removed", blockHashes });
+const removed = (...blockHashes: bigint[]): KvItem => ({ type: "removed", blockHashes });
 const mmInfos = [{ mm_objects: [{ mm_hash: 77n, offsets: [[0, 2]] }] }];
 
 /** The calls made on a stock publisher, in order; each a batch. */
-const CALLS: readonly (readonly [label: string, items: readonly PushItem[]])[] = [
+const CALLS: readonly (readonly [label: string, items: readonly KvItem[]])[] = [
   ["push_stored_root", [stored(EIGHT, [101n, 102n])]],
   ["push_stored_child", [stored([9, 10, 11, 12], [103n], { parentHash: 102n })]],
   ["push_stored_negative_hash_lora", [stored(FOUR, [-5n], { loraName: "adapter-a" })]],

@@ -1,0 +1,109 @@
+/**
+ * A publisher over a ZeroMQ socket, be it its own or one that all share.
+ *
+ * @module
+ */
+import type { Clock, Net, Random } from "../platform/platform.ts";
+import { decodeZmqFrames, encodeZmqFrames, type EventScope, EventSequence } from "../protocol/event.ts";
+import type { EventTransport } from "../protocol/event_record.ts";
+import { openSub, type PubSocket } from "../zmtp/mod.ts";
+import type { EventPublisher, EventStats, ReadBack } from "./event_plane.ts";
+
+/** What sockets are made of. */
+export interface ZmqWorld {
+  /** TCP. */
+  readonly net: Net;
+  /** Time. */
+  readonly clock: Clock;
+  /** Chance: publishers' ids, reconnects. */
+  readonly random: Random;
+}
+
+/** What a {@linkcode ZmqPublisher} is made of. */
+export interface ZmqPublisherParts {
+  /** The world. */
+  readonly world: ZmqWorld;
+  /** Its id. */
+  readonly id: bigint;
+  /** What it speaks for. */
+  readonly scope: EventScope;
+  /** Its topic. */
+  readonly topic: string;
+  /** First frame of its messages. */
+  readonly subject: string;
+  /** What its channel record says. */
+  readonly transport: EventTransport | null;
+  /** Where messages go. */
+  readonly pub: PubSocket;
+  /** Where subscribers connect. */
+  readonly readFrom: readonly string[];
+  /** Ends what is its own. */
+  readonly close: () => PromiseLike<void>;
+}
+
+/** Numbers messages and writes them as Dynamo's four frames. */
+export class ZmqPublisher implements EventPublisher {
+  readonly #parts: ZmqPublisherParts;
+  readonly #sequence: EventSequence;
+  #published = 0;
+
+  constructor(parts: ZmqPublisherParts) {
+    this.#parts = parts;
+    this.#sequence = new EventSequence(parts.id, parts.topic);
+  }
+
+  get id(): bigint {
+    return this.#parts.id;
+  }
+
+  get scope(): EventScope {
+    return this.#parts.scope;
+  }
+
+  get topic(): string {
+    return this.#parts.topic;
+  }
+
+  get transport(): EventTransport | null {
+    return this.#parts.transport;
+  }
+
+  get stats(): EventStats {
+    const { dropped, cut, waitingBytes } = this.#parts.pub.stats;
+    return { published: this.#published, dropped, cut, waitingBytes };
+  }
+
+  publish(payload: Uint8Array): void {
+    const { pub, subject, world } = this.#parts;
+    this.#published++;
+    pub.publish(encodeZmqFrames(this.#sequence.wrap(payload, world.clock.wallTime()), subject));
+  }
+
+  readBack(): ReadBack {
+    const { world, subject, pub, readFrom, id } = this.#parts;
+    const message = Promise.withResolvers<void>();
+    let fault: Error | null = null;
+    const sub = openSub({
+      ...world,
+      topics: [subject],
+      onEvent: (event) => fault = event.kind === "connected" ? null : event.error ?? fault,
+      onMessage: (frames) => {
+        if (decodeZmqFrames(frames).envelope.publisher_id === id) message.resolve();
+      },
+    });
+    for (const endpoint of readFrom) sub.connect(endpoint);
+    return {
+      address: readFrom.join(", "),
+      begun: pub.subscribed(subject).then((isSubscribed) => isSubscribed ? undefined : new Promise(() => {})),
+      message: message.promise,
+      get fault() {
+        return fault;
+      },
+      [Symbol.asyncDispose]: () => sub[Symbol.asyncDispose](),
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#parts.close();
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * The KV events of an engine on their way to routers: one publisher for each source.
+ *
+ * @module
+ */
+import type { Engine } from "../engine/engine.ts";
+import type { KvEventSource } from "../engine/kv_source.ts";
+import type { EventPlane, EventPublisher } from "../event_plane/event_plane.ts";
+import { KvEventLog } from "../kv/event_log.ts";
+import { LocalIndexer } from "../kv/local_indexer.ts";
+import { PushSource } from "../kv/push_source.ts";
+import type { Log } from "../observe/log.ts";
+import { DynamoError, invalidArgument } from "../protocol/error.ts";
+import { KV_EVENTS_TOPIC } from "../protocol/event.ts";
+import { announceChannel, announceSource, endpointScope } from "./event_records.ts";
+import { type RecoveryParts, serveRecovery } from "./kv_recovery.ts";
+
+/** What KV events are published with. */
+export interface KvPublishingParts extends RecoveryParts {
+  /** How events leave. */
+  readonly events: EventPlane;
+  /** The engine's block size; without one its events mean nothing to routers. @unit tokens */
+  readonly blockSize: number | undefined;
+  /** The ranks that the worker's card declares. */
+  readonly ranks: Ranks;
+  /** Whether routers may ask for what they missed. */
+  readonly hasIndexer: boolean;
+}
+
+/** A range of data-parallel ranks. */
+export interface Ranks {
+  /** The first. */
+  readonly start: number;
+  /** How many. */
+  readonly size: number;
+}
+
+/** Asks the engine for its sources. @throws {DynamoError} If it cannot tell, or they cannot be. */
+export async function kvSources(engine: Engine, ranks: Ranks): Promise<readonly KvEventSource[]> {
+  let sources: readonly KvEventSource[];
+  try {
+    sources = await engine.kvEventSources?.() ?? [];
+  } catch (cause) {
+    const { message } = DynamoError.from(cause);
+    throw new DynamoError("EngineShutdown", `engine.kvEventSources() failed: ${message}`, { cause });
+  }
+  const seen = new Set<number>();
+  for (const { dpRank = 0 } of sources) {
+    const last = ranks.start + ranks.size - 1;
+    if (dpRank < ranks.start || dpRank > last) {
+      throw invalidArgument(
+        `engine.kvEventSources() has a source for rank ${dpRank}, but the ranks of this worker are ${ranks.start} to ${last}`,
+      );
+    }
+    if (seen.has(dpRank)) throw invalidArgument(`engine.kvEventSources() has two sources for rank ${dpRank}`);
+    seen.add(dpRank);
+  }
+  return sources;
+}
+
+/** Opens a publisher for each source. Disposing what it returns ends them, so that routers forget the worker's blocks. */
+export async function publishKvEvents(
+  sources: readonly KvEventSource[],
+  parts: KvPublishingParts,
+): Promise<AsyncDisposable> {
+  await using undo = new AsyncDisposableStack();
+  for (const source of sources) undo.use(await openSource(source, parts));
+  return undo.move();
+}
+
+async function openSource(source: KvEventSource, parts: KvPublishingParts): Promise<AsyncDisposable> {
+  const { events, planes: { discovery }, name, blockSize, hasIndexer, log } = parts;
+  const { dpRank = 0 } = source;
+  await using undo = new AsyncDisposableStack();
+  const publisher = undo.use(await events.publisher(endpointScope(name), KV_EVENTS_TOPIC));
+  undo.use(await announceChannel(discovery, publisher));
+  const indexer = hasIndexer ? new LocalIndexer(discovery.instanceId, dpRank) : null;
+  const recovery = indexer === null ? null : undo.use(await serveRecovery(parts, indexer, publisher.id));
+  undo.use(await announceSource(discovery, publisher, { name, dpRank, recovery: recovery?.instance ?? null }));
+  const eventLog = new KvEventLog(discovery.instanceId, indexer);
+  const send = (payload: Uint8Array) => publisher.publish(payload);
+  if (source.kind === "push") {
+    const push = new PushSource({
+      dpRank,
+      blockSize: blockSize!,
+      log: eventLog,
+      send,
+      reportLeft: leftReport(log, dpRank),
+    });
+    undo.defer(() => push.close());
+    await source.onReady(push);
+  }
+  log.info("Publishing KV events", { dp_rank: dpRank, publisher: String(publisher.id), ...address(publisher) });
+  return undo.move();
+}
+
+function address({ transport }: EventPublisher): { readonly endpoint?: string } {
+  return transport?.kind === "Zmq" ? { endpoint: transport.config.endpoint } : {};
+}
+
+/** Tells once that blocks are left out: an engine that gets this wrong does so all the time. */
+function leftReport(log: Log, dpRank: number): (blocks: number) => void {
+  let isTold = false;
+  return (blocks) => {
+    if (isTold) return;
+    isTold = true;
+    log.warn("Some stored blocks are not published: they, or one before them, are not full", {
+      dp_rank: dpRank,
+      blocks,
+    });
+  };
+}

@@ -1,0 +1,48 @@
+/**
+ * An engine with a prefix cache and nothing else: it remembers the blocks of every prompt, for good, and says so.
+ *
+ * `PREFIX_CACHE_MODEL` names the model, `PREFIX_CACHE_RANKS` is the number of data-parallel ranks. Each answer is one
+ * token; its usage says how many tokens of the prompt were in the cache of the rank that was chosen.
+ *
+ * @module
+ */
+import process from "node:process";
+import { chunk, defineEngine, type KvEventPublisher, serve, usage } from "@stator/worker";
+import { BlockHasher, sequenceHashes } from "@stator/worker/protocol";
+
+const { PREFIX_CACHE_MODEL: model = "", PREFIX_CACHE_RANKS = "1" } = process.env;
+const BLOCK_SIZE = 16;
+const ranks = Array.from({ length: Number(PREFIX_CACHE_RANKS) }, (_, rank) => rank);
+const publishers = new Map<number, KvEventPublisher>();
+const caches = new Map(ranks.map((rank) => [rank, new Set<bigint>()]));
+const hasher = new BlockHasher(BLOCK_SIZE, {});
+
+await serve(defineEngine({
+  start: () =>
+    Promise.resolve({
+      model,
+      servedModelName: model,
+      contextLength: 4096,
+      kvCacheBlockSize: BLOCK_SIZE,
+      totalKvBlocks: 10_000,
+      dataParallelSize: ranks.length,
+    }),
+  kvEventSources: () =>
+    ranks.map((dpRank) => ({ kind: "push", dpRank, onReady: (publisher) => void publishers.set(dpRank, publisher) })),
+  async *generate({ token_ids: tokenIds, routing }) {
+    await Promise.resolve();
+    const rank = routing.dp_rank ?? 0;
+    const cache = caches.get(rank)!;
+    const blocks = [...sequenceHashes(hasher.localHashes(tokenIds))];
+    const known = blocks.findIndex((block) => !cache.has(block));
+    const hits = known < 0 ? blocks.length : known;
+    if (hits < blocks.length) {
+      const parentHash = blocks[hits - 1] ?? null;
+      publishers.get(rank)!.publishStored({ tokenIds: tokenIds.subarray(hits * BLOCK_SIZE), parentHash });
+      for (const block of blocks) cache.add(block);
+    }
+    const used = usage(tokenIds.length, 1);
+    yield chunk.length({ ...used, prompt_tokens_details: { cached_tokens: hits * BLOCK_SIZE } }, [97 + rank]);
+  },
+  cleanup() {},
+}));
