@@ -46,7 +46,7 @@ export interface Frontend extends AsyncDisposable {
   post(path: string, body: Body, signal?: AbortSignal): Promise<Answer>;
   /** Posts with `stream: true` and reads all events; one that is not an event stream has its body as `error`. */
   stream(path: string, body: Body, options?: StreamOptions): Promise<Stream>;
-  /** Warnings and errors in its log, but for one that every model without an image processor causes. */
+  /** Warnings and errors in its log, but for those that every worker causes. */
   complaints(): string[];
 }
 
@@ -129,7 +129,10 @@ function makeFrontend(child: Child, url: string): Frontend {
       const response = await send(path, { ...body, stream: true }, options.signal);
       return await readStream(response, options.onEvent ?? (() => {}));
     },
-    complaints: () => child.output().split("\n").filter((line) => /^\S+ +(WARN|ERROR) (?!mm_routing:)/.test(line)),
+    complaints: () =>
+      child.output().split("\n").filter((line) =>
+        /^\S+ +(WARN|ERROR) (?!mm_routing:|dynamo_kv_router::sequences::multi_worker: Adding worker)/.test(line)
+      ),
     [Symbol.asyncDispose]: () => child[Symbol.asyncDispose](),
   };
 }

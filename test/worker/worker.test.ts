@@ -282,7 +282,7 @@ test("a cleanup that hangs to its end leaves a file store empty all the same", a
   const options = { discoveryBackend: "file", fileKv: "/tmp/store", graceSeconds: 0, tcpRpcHost: "127.0.0.1" };
   const worker = createWorkerOn(platformWith({ clock, files }), engine, options, new MemStore(), SILENT);
   await worker.start();
-  assert.equal(files.paths.length, 2);
+  assert.equal(files.paths.length, 3);
   assert.equal((await outcomeOf(clock, worker.stop())).exitCode, 3);
   assert.deepEqual(files.paths, []);
 });
