@@ -54,7 +54,7 @@ test("requests in flight finish before drain and cleanup, and the exit is clean"
   const release = Promise.withResolvers<void>();
   const order: string[] = [];
   const { engine, probe } = probeEngine(waiting(release.promise), {
-    drain: () => void order.push(`drain with ${probe.open} open`),
+    drain: () => void order.push(`drain with ${probe.open} open, ${keys(rig.store).length} record`),
     cleanup: () => void order.push(`cleanup with ${probe.open} open`),
   });
   await using rig = await startRig(engine);
@@ -68,7 +68,7 @@ test("requests in flight finish before drain and cleanup, and the exit is clean"
   release.resolve();
   for (const call of calls) assert.equal((await call.whole()).length, 6);
   assert.deepEqual(await stopping, { exitCode: 0, error: null });
-  assert.deepEqual(order, ["drain with 0 open", "cleanup with 0 open"]);
+  assert.deepEqual(order, ["drain with 0 open, 1 record", "cleanup with 0 open"]);
   assert.deepEqual(probe.aborts, []);
   assert.deepEqual(keys(rig.store), []);
 });
