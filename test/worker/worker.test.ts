@@ -42,8 +42,11 @@ test("a worker publishes its card before its endpoint, and takes them back in th
 });
 
 test("start() tells who the worker is, and /health says ready from then until it stops", async () => {
-  const { engine } = probeEngine(endless);
+  const ids: bigint[] = [];
+  const start = (id: bigint) => (ids.push(id), Promise.resolve({ model: "probe" }));
+  const { engine } = probeEngine(endless, { start });
   await using rig = await startRig(engine, { worker: { servedModelName: "served" } });
+  assert.deepEqual(ids, [rig.info.instanceId]);
   assert.equal(rig.info.modelName, "served");
   assert.deepEqual(rig.info.endpoint, { namespace: "dynamo", component: "backend", endpoint: "generate" });
   assert.ok(rig.path.startsWith(`${rig.info.instanceId.toString(16)}/`));
