@@ -1,5 +1,5 @@
 /**
- * Prefill and decode workers behind Dynamo's own frontend answer one chat together, ours and Dynamo's mixed.
+ * Prefill and decode workers behind Dynamo's own frontend answer one chat together, ours and Dynamo's mixed; so do encode workers.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -13,7 +13,10 @@ import { startStator } from "../support/stator.ts";
 import { makeStore, type Store } from "../support/store.ts";
 
 type Maker = "stator" | "python";
-type Role = "prefill" | "decode";
+type Role = "prefill" | "decode" | "encode";
+
+/** A PNG of one pixel. */
+const PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
 const PAIRS: readonly (readonly [prefill: Maker, decode: Maker])[] = [
   ["stator", "stator"],
@@ -65,6 +68,30 @@ test("prefill and decode meet at the address that the prefill worker advertises"
   assert.deepEqual([meeting?.bootstrap_host, meeting?.bootstrap_port], ["127.0.0.1", 8998]);
   assert.ok(BigInt(meeting?.bootstrap_room as bigint) > 0n);
   assert.equal(legs[1]?.prefill_result, undefined, "nobody waits for the prefill");
+});
+
+test("an image goes through an encode worker to the one that answers", { timeout: 120_000 }, async (t) => {
+  if (!requirePeers(t)) return;
+  using store = makeStore("encode");
+  await using frontend = await startFrontend(store);
+  await using encode = await start(store, "stator", "encode");
+  await using agg = await startStator(store, {
+    program: RECORDING_WORKER,
+    args: ["--component", "agg", "--delay", "0", "--route-to-encoder"],
+  });
+  await frontend.listed(TINY_MODEL);
+  const url = `data:image/png;base64,${PIXEL}`;
+  const content = [{ type: "text", text: "look" }, { type: "image_url", image_url: { url } }];
+  const body = { model: TINY_MODEL, max_tokens: 2, messages: [{ role: "user", content }] };
+  let answer = await frontend.post(CHAT, body);
+  await until("an answer by both", 20_000, async () => (answer = await frontend.post(CHAT, body)).status === 200)
+    .catch(() => assert.fail(JSON.stringify(answer.body)));
+  const id = String(answer.body.id).replace(/^chatcmpl-/, "");
+  const legs = await Promise.all([requestOf(encode, id), requestOf(agg, id)]);
+  for (const leg of legs) assert.deepEqual(leg.multi_modal_data, { image_url: [{ Url: url }] });
+  assert.match(String(legs[1].encoder_result?.handle), /^sample-encoder:[0-9a-f]{32}$/);
+  const { body: plain } = await frontend.post(CHAT, chat(TINY_MODEL, "text", { max_tokens: 2 }));
+  assert.equal(recorded(encode).some((one) => `chatcmpl-${one.id}` === plain.id), false, "a text needs no encoder");
 });
 
 /** Starts a worker of a role; it need not be ready. */
