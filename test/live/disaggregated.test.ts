@@ -1,5 +1,6 @@
 /**
- * Prefill and decode workers behind Dynamo's own frontend answer one chat together, ours and Dynamo's mixed; so do encode workers.
+ * Prefill and decode workers behind Dynamo's own frontend answer one chat together, ours and Dynamo's mixed; an encode
+ * worker and another do too.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
