@@ -66,7 +66,7 @@ export function createWorkerOn(
 export interface WorkerArgs {
   /** The engine, not started. */
   readonly engine: Engine;
-  /** What was given on the command line, completed by the engine's own defaults. */
+  /** What the command line says, and what environment and engine say of the options that the engine has defaults for. */
   readonly options: WorkerOptions;
 }
 
@@ -76,11 +76,22 @@ export interface WorkerArgs {
  * @throws {UsageError} If an option is unknown or its value cannot be parsed.
  */
 export async function parseWorkerArgs(argv: readonly string[], module: EngineModule): Promise<WorkerArgs> {
-  const { env } = realPlatform.process;
+  return await parseWorkerArgsOn(realPlatform, argv, module);
+}
+
+/** {@linkcode parseWorkerArgs} with the environment of another platform. */
+export async function parseWorkerArgsOn(
+  { process: { env } }: Pick<Platform, "process">,
+  argv: readonly string[],
+  module: EngineModule,
+): Promise<WorkerArgs> {
   const rows = [...WORKER_OPTIONS, ...module.options];
   const given = parseFlags(rows, argv);
   const values = resolveRows(rows, given, env, module.defaults);
-  return { engine: await module.create(values), options: { ...module.defaults, ...given } as WorkerOptions };
+  // An engine's default must not beat the environment only because it arrives as code.
+  const settled = Object.keys(module.defaults ?? {}).map((key) => [key, values[key]] as const);
+  const options: WorkerOptions = { ...Object.fromEntries(settled), ...given };
+  return { engine: await module.create(values), options };
 }
 
 /** Settings of {@linkcode serve}. */

@@ -120,16 +120,22 @@ function terminal(finish_reason: FinishReason, token_ids: readonly number[], usa
   return { token_ids, index: 0, finish_reason, ...(usage === undefined ? {} : { completion_usage: usage }) };
 }
 
-/** Token counts of a request, with the cached part of the prompt if it is known. @unit tokens */
+/**
+ * Token counts of a request, with the cached part of the prompt if it is known. A total that the wire has no room for is
+ * the greatest it has.
+ *
+ * @unit tokens
+ */
 export function usage(promptTokens: number, completionTokens: number, cachedTokens?: number): CompletionUsage {
   return {
     prompt_tokens: promptTokens,
     completion_tokens: completionTokens,
-    total_tokens: promptTokens + completionTokens,
+    total_tokens: Math.min(promptTokens + completionTokens, U32_MAX),
     ...(cachedTokens === undefined ? {} : { prompt_tokens_details: { cached_tokens: cachedTokens } }),
   };
 }
 
+const U32_MAX = 0xffff_ffff;
 const PLAIN_FINISH_REASONS: readonly unknown[] = ["stop", "length", "eos", "content_filter", "cancelled"];
 
 /**

@@ -41,7 +41,7 @@ function cardInput(
   sourcePath: string,
   architecturalContextLength: number | undefined,
 ): ModelCardInput {
-  const { servedModelName, toolCallParser, reasoningParser, stableRoutingId } = options;
+  const { servedModelName, toolCallParser, reasoningParser, structuralTag, stableRoutingId } = options;
   return {
     engine,
     sourcePath,
@@ -53,6 +53,7 @@ function cardInput(
     ...(architecturalContextLength === undefined ? {} : { architecturalContextLength }),
     ...(toolCallParser === undefined ? {} : { toolCallParser }),
     ...(reasoningParser === undefined ? {} : { reasoningParser }),
+    ...(structuralTag === undefined ? {} : { structuralTag }),
     ...(stableRoutingId === undefined ? {} : { stableRoutingId }),
   };
 }

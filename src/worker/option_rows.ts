@@ -121,6 +121,14 @@ export const WORKER_OPTIONS: readonly OptionRow[] = [
     help: "tool_choice none also hides the tools from the template",
   },
   {
+    key: "structuralTag",
+    flag: "dyn-structural-tag",
+    env: "DYN_STRUCTURAL_TAG",
+    type: "string",
+    group: "Model",
+    help: "constrain tool calls while they are generated: true, false, or settings as a JSON object",
+  },
+  {
     key: "stableRoutingId",
     env: "DYN_STABLE_ROUTING_ID",
     type: "string",

@@ -5,6 +5,7 @@
  */
 
 import type { JsonObject } from "../engine/engine.ts";
+import type { StructuralTag } from "../protocol/model_card.ts";
 
 /** Settings of a worker, by the keys of `WORKER_OPTIONS`; all optional. */
 export interface WorkerOptions {
@@ -36,6 +37,13 @@ export interface WorkerOptions {
   readonly reasoningParser?: string;
   /** `tool_choice: "none"` also hides the tools from the template. @default true */
   readonly excludeToolsWhenToolChoiceNone?: boolean;
+  /**
+   * How tool calls are constrained while they are generated: an object, the same as JSON text, `true` for one with
+   * defaults, or `false`.
+   *
+   * @env DYN_STRUCTURAL_TAG
+   */
+  readonly structuralTag?: string | StructuralTag;
   /** Routing identity that outlives the process. @env DYN_STABLE_ROUTING_ID */
   readonly stableRoutingId?: string;
   /** Where workers and frontends find each other: `mem` or `file`. @default "mem" @env DYN_DISCOVERY_BACKEND */
@@ -220,4 +228,7 @@ type Defaulted =
   | "logFilter";
 
 /** Complete settings: every option with a default has a value. */
-export type ResolvedWorkerOptions = WorkerOptions & Required<Pick<WorkerOptions, Defaulted>>;
+export type ResolvedWorkerOptions =
+  & Omit<WorkerOptions, "structuralTag">
+  & Required<Pick<WorkerOptions, Defaulted>>
+  & { readonly structuralTag?: StructuralTag };

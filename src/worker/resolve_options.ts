@@ -7,7 +7,8 @@ import type { OptionValues } from "../engine/option.ts";
 import { LEASE_SECONDS } from "./backends.ts";
 import { resolveRows, UsageError } from "./command_line.ts";
 import { WORKER_OPTIONS } from "./option_rows.ts";
-import type { ResolvedWorkerOptions } from "./options.ts";
+import type { ResolvedWorkerOptions, WorkerOptions } from "./options.ts";
+import { parseStructuralTag } from "./structural_tag.ts";
 
 /** A worker on `mem` discovery is one under development: nobody routes to it, and its engine's mistakes should show. */
 const MEM_DEFAULTS: OptionValues = { graceSeconds: 0, validate: "throw" };
@@ -15,7 +16,8 @@ const MEM_DEFAULTS: OptionValues = { graceSeconds: 0, validate: "throw" };
 /**
  * Completes settings: what is given, then the environment, then the defaults.
  *
- * @throws {UsageError} If a value of the environment cannot be parsed, or values do not fit together.
+ * @throws {UsageError} If a value of the environment or the structural tag cannot be parsed, or values do not fit
+ * together.
  */
 export function resolveOptions(
   given: OptionValues,
@@ -28,8 +30,11 @@ export function resolveOptions(
     : settled;
   checkBlockedExit(values);
   const suffix = values.namespaceSuffix === undefined ? "" : `-${values.namespaceSuffix}`;
+  const { structuralTag: setting, ...others } = values as WorkerOptions;
+  const structuralTag = setting === undefined ? undefined : parseStructuralTag(setting);
   return {
-    ...values,
+    ...others,
+    ...(structuralTag === undefined ? {} : { structuralTag }),
     graceSeconds: Math.max(0, values.graceSeconds as number),
     namespace: `${values.namespace}${suffix}`,
   } as ResolvedWorkerOptions;

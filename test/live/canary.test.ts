@@ -6,6 +6,8 @@ import { test } from "node:test";
 import { type Maker, startControlWorker, visibility } from "../support/control_worker.ts";
 import { startFrontend } from "../support/frontend.ts";
 import { requirePeers, TINY_MODEL } from "../support/peers.ts";
+import { recorded, RECORDING_WORKER } from "../support/recorded.ts";
+import { startReadyStator } from "../support/stator.ts";
 import { until } from "../support/processes.ts";
 import { makeStore } from "../support/store.ts";
 
@@ -41,5 +43,24 @@ for (const maker of ["stator", "dynamo"] as const satisfies readonly Maker[]) {
         assert.equal(await worker.status("/live"), 200);
       });
     }
+  });
+}
+
+const FROM_VARIABLE = { DYN_HEALTH_CHECK_PAYLOAD: '{"token_ids":[2]}' };
+
+/** Who says what is asked, and the token that it says. */
+const PAYLOADS: readonly (readonly [who: string, env: Record<string, string>, args: string[], token: number])[] = [
+  ["the engine", {}, [], 1],
+  ["the variable", FROM_VARIABLE, [], 2],
+  ["the flag, before the variable", FROM_VARIABLE, ["--health-check-payload", '{"token_ids":[3]}'], 3],
+];
+
+for (const [who, env, args, token] of PAYLOADS) {
+  test(`the canary asks what ${who} says`, { timeout: 60_000 }, async () => {
+    using store = makeStore("canary-payload");
+    await using worker = await startReadyStator(store, { program: RECORDING_WORKER, args, env: { ...CANARY, ...env } });
+    await until("a probe", 30_000, () => recorded(worker).length > 0);
+    const [{ request } = assert.fail("no request was recorded")] = recorded(worker);
+    assert.deepEqual([[...request.token_ids], request._HEALTH_CHECK], [[token], true]);
   });
 }

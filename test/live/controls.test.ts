@@ -41,6 +41,7 @@ const SECOND_SLEEP = {
 };
 
 const STEPS: readonly Step[] = [
+  { path: "control/start_profile", reply: OK, then: SERVING },
   { path: "control/sleep", reply: OK, then: HIDDEN },
   { path: "control/sleep", reply: OK, theirs: SECOND_SLEEP, then: HIDDEN },
   { path: "control/wake_up", reply: OK, then: SERVING },

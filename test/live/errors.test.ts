@@ -159,6 +159,21 @@ test("a frontend that migrates looks at the causes too", { timeout: 60_000 }, as
   }
 });
 
+test("a frontend leaves a worker alone that shuts down or breaks off, for a while", { timeout: 90_000 }, async (t) => {
+  if (!requirePeers(t)) return;
+  using store = makeStore("quarantine");
+  await using frontend = await startFrontend(store, { DYN_RUNTIME_INHIBITED_DURATION_SECS: "3" });
+  await using _worker = await startReadyStator(store, { program: FAULT_WORKER });
+  await frontend.listed(MODEL);
+  const ask = async (scenario: string) =>
+    (await frontend.post(CHAT, chat(MODEL, "x", { seed: seedOf(scenario) }))).status;
+  for (const [thrown, next] of Object.entries({ Disconnected: 200, EngineShutdown: 503, StreamIncomplete: 503 })) {
+    assert.equal(await ask(`throw ${thrown} after 0`), 503, thrown);
+    assert.equal(await ask("finish stop"), next, `after ${thrown}`);
+    await until("the worker to be asked again", 15_000, async () => await ask("finish stop") === 200);
+  }
+});
+
 /** The part of an error's body that a worker has a say in. */
 function visible({ message, code, details }: Record<string, unknown>): object {
   const isOurs = typeof details === "object" && details !== null && "type" in details;
@@ -216,6 +231,7 @@ test("odd chunks reach clients as from Dynamo's own worker", { timeout: 120_000 
       assert.deepEqual(answer.body.choices, capture.choices);
       assert.equal(answer.body.message, capture.message);
       assert.equal(answer.body.usage?.completion_tokens, capture.usage?.completion_tokens);
+      assert.deepEqual(answer.body.usage?.prompt_tokens_details, capture.usage?.prompt_tokens_details);
       assert.deepEqual(answer.body.nvext?.engine_data, capture.nvext?.engine_data);
     });
   }

@@ -50,6 +50,17 @@ test("packed token ids reach the engine as numbers", async () => {
   assert.equal(probe.seen[0]!.request.stop_conditions.max_tokens, 7);
 });
 
+test("a request keeps its members after its answer, whatever comes next on the connection", async () => {
+  const { engine, probe } = probeEngine(twoTokens);
+  await using rig = await startRig(engine);
+  for (const token of [7, 8, 9]) {
+    const body = { token_ids: new Uint8Array(Uint32Array.of(token).buffer), stop_conditions: { stop: [`s${token}`] } };
+    await (await rig.send({ codec: "msgpack", body })).whole();
+  }
+  const kept = probe.seen.map(({ request }) => [[...request.token_ids], request.stop_conditions.stop]);
+  assert.deepEqual(kept, [[[7], ["s7"]], [[8], ["s8"]], [[9], ["s9"]]]);
+});
+
 test("the context holds id, metadata and trace headers", async () => {
   const { probe } = await answer(twoTokens, {
     head: { metadata: { tenant: "acme" } },

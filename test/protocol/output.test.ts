@@ -15,6 +15,11 @@ test("chunk builders give chunks in wire spelling", () => {
   assert.deepEqual(chunk.error("broken").finish_reason, { error: "broken" });
 });
 
+test("usage() gives the greatest total there is room for when there is none for the sum", () => {
+  assert.equal(usage(0xffff_fffe, 1).total_tokens, 0xffff_ffff);
+  assert.equal(usage(0xffff_ffff, 0xffff_ffff).total_tokens, 0xffff_ffff);
+});
+
 test("usage() adds up and tells cached tokens only when known", () => {
   assert.deepEqual(usage(3, 2, 1).prompt_tokens_details, { cached_tokens: 1 });
   assert.equal("prompt_tokens_details" in usage(3, 2), false);

@@ -11,6 +11,8 @@ interface Manifest {
   readonly version: string;
   readonly license: string;
   readonly exports: Readonly<Record<string, string>>;
+  readonly files?: readonly string[];
+  readonly publish?: { readonly include: readonly string[] };
 }
 
 const deno = manifest("deno.json");
@@ -21,6 +23,14 @@ Deno.test("deno.json and package.json describe the same package", () => {
   for (const field of ["name", "version", "license", "exports"] as const) {
     assert.deepEqual(node[field], deno[field], `${field} is the same in both`);
   }
+  // npm takes these two along by itself.
+  const packed = [...node.files ?? [], "README.md", "LICENSE"];
+  const published = deno.publish?.include.map((pattern) => pattern.replace(/\/\*\*$/, ""));
+  assert.deepEqual(
+    packed.sort(),
+    published?.filter((path) => path !== "deno.json").sort(),
+    "what is packed is the same",
+  );
 });
 
 for (const [name, path] of entries) {
@@ -44,9 +54,9 @@ Deno.test("every entry passes deno doc --lint", async () => {
 });
 
 Deno.test("every file that is published exists, and every entry is published", () => {
-  const { publish } = manifest("deno.json") as unknown as { publish: { include: string[] } };
-  const published = publish.include.flatMap((pattern) => files(pattern.replace(/\/\*\*$/, "")));
-  for (const pattern of publish.include) {
+  const { include = [] } = deno.publish ?? {};
+  const published = include.flatMap((pattern) => files(pattern.replace(/\/\*\*$/, "")));
+  for (const pattern of include) {
     assert.ok(files(pattern.replace(/\/\*\*$/, "")).length > 0, `${pattern} is there`);
   }
   for (const [name, path] of entries) {

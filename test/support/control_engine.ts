@@ -38,6 +38,7 @@ export function controlEngine(model: string): Engine {
       },
       sleep: () => asTold("sleep"),
       wake_up: () => asTold("wake_up"),
+      start_profile: () => asTold("start_profile"),
     },
     updates: { update_weights: (body) => ({ status: "ok", loaded: body }) },
     cleanup() {},

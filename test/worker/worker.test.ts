@@ -42,8 +42,11 @@ test("a worker publishes its card before its endpoint, and takes them back in th
 });
 
 test("start() tells who the worker is, and /health says ready from then until it stops", async () => {
-  const { engine } = probeEngine(endless);
+  const ids: bigint[] = [];
+  const start = (id: bigint) => (ids.push(id), Promise.resolve({ model: "probe" }));
+  const { engine } = probeEngine(endless, { start });
   await using rig = await startRig(engine, { worker: { servedModelName: "served" } });
+  assert.deepEqual(ids, [rig.info.instanceId]);
   assert.equal(rig.info.modelName, "served");
   assert.deepEqual(rig.info.endpoint, { namespace: "dynamo", component: "backend", endpoint: "generate" });
   assert.ok(rig.path.startsWith(`${rig.info.instanceId.toString(16)}/`));
@@ -54,7 +57,7 @@ test("requests in flight finish before drain and cleanup, and the exit is clean"
   const release = Promise.withResolvers<void>();
   const order: string[] = [];
   const { engine, probe } = probeEngine(waiting(release.promise), {
-    drain: () => void order.push(`drain with ${probe.open} open`),
+    drain: () => void order.push(`drain with ${probe.open} open, ${keys(rig.store).length} record`),
     cleanup: () => void order.push(`cleanup with ${probe.open} open`),
   });
   await using rig = await startRig(engine);
@@ -68,7 +71,7 @@ test("requests in flight finish before drain and cleanup, and the exit is clean"
   release.resolve();
   for (const call of calls) assert.equal((await call.whole()).length, 6);
   assert.deepEqual(await stopping, { exitCode: 0, error: null });
-  assert.deepEqual(order, ["drain with 0 open", "cleanup with 0 open"]);
+  assert.deepEqual(order, ["drain with 0 open, 1 record", "cleanup with 0 open"]);
   assert.deepEqual(probe.aborts, []);
   assert.deepEqual(keys(rig.store), []);
 });

@@ -20,7 +20,7 @@ class ControlEngine(SampleLLMEngine):
         return {"status": "ok", **({"is_sleeping": True} if manner == "asleep" else {})}
 
     def supported_controls(self):
-        return {"set", "sleep", "wake_up"}
+        return {"set", "sleep", "wake_up", "start_profile"}
 
     async def engine_control(self, control, body):
         if control != "set":
