@@ -21,6 +21,7 @@ import { drainEngine } from "./drain.ts";
 import { UsageError } from "./command_line.ts";
 import { readSetPayload } from "./canary_payload.ts";
 import { openCanary } from "./health_check.ts";
+import { startEngine } from "./engine_start.ts";
 import { openEvents } from "./events.ts";
 import { Lifecycle } from "./lifecycle.ts";
 import { createAdmission } from "./limits.ts";
@@ -203,7 +204,7 @@ export class WorkerLife {
     });
     const setPayload = await readSetPayload(options, files, log);
     const startedAt = clock.now();
-    const config = await this.#start(instanceId);
+    const config = await startEngine({ engine, instanceId, stop, budget, clock, log });
     const loadedMs = clock.now() - startedAt;
     if (config === null || stop.aborted) return lifecycle.move("stopping"); //                  a signal during start
     const card = await openCard(name, config, options, system, files);
@@ -271,26 +272,6 @@ export class WorkerLife {
       systemAddress: system.address,
     });
     await aborted(stop);
-  }
-
-  /** Starts the engine; `null` if it gave up because the worker is to stop, or did not end in time. */
-  async #start(instanceId: bigint): Promise<EngineConfig | null> {
-    const { signal } = this.#stop;
-    const started = Promise.resolve().then(() => this.#engine.start(instanceId, signal));
-    // Only a signal starts the deadline: until then a model may load for as long as it takes.
-    const late = aborted(signal).then(() => this.#budget.run("start", () => started)).then(() => null);
-    try {
-      const config = await Promise.race([started, late]);
-      if (config !== null && (typeof config.model !== "string" || config.model === "")) {
-        throw new DynamoError("InvalidArgument", "engine.start() returned no model name");
-      }
-      return config;
-    } catch (error) {
-      if (signal.aborted) return null;
-      throw error instanceof DynamoError
-        ? error
-        : new DynamoError("EngineShutdown", `engine.start() failed: ${describeError(error)}`, { cause: error });
-    }
   }
 }
 

@@ -31,7 +31,7 @@ const FAILURES: Readonly<Record<string, Failure>> = {
   "engine.start() throws": {
     program: "test/support/fault_engine.ts",
     env: () => ({ STATOR_TEST_START_THROWS: "Error" }),
-    line: /^EngineShutdown: engine\.start\(\) failed: raised Error$/,
+    line: /^EngineShutdown: engine\.start\(\) failed: Error: raised Error$/,
     isStarted: true,
   },
   "engine.start() throws an error of a kind": {

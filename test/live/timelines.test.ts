@@ -37,6 +37,7 @@ const REASONS: readonly Reason[] = [
     lives: REGISTERED,
     why: "Dynamo 1.6.1 has no drain(): decision 3 calls it after the requests and before cleanup",
   },
+  { side: "+", line: /INFO (?:Starting engine|Engine started)/, why: "Dynamo's worker says nothing while it loads" },
   { side: "+", line: /generate|generate_done/, lives: ["loaded"], why: "the captured worker was idle" },
   { side: "-", line: /INFO Received shutdown signal.*/, why: "said in other words" },
   {
@@ -97,7 +98,7 @@ const REASONS: readonly Reason[] = [
   },
   {
     side: "+",
-    line: /EngineShutdown: engine\.start\(\) failed: raised Error/,
+    line: /EngineShutdown: engine\.start\(\) failed: Error: raised Error/,
     lives: ["failed start"],
     why: "promise 189: a failed start is EngineShutdown, in one line",
   },

@@ -1,7 +1,10 @@
 /** Starts that fail, hang, or are called off. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { createLog } from "../../src/observe/log.ts";
 import { DynamoError } from "../../src/protocol/error.ts";
+import { startEngine } from "../../src/worker/engine_start.ts";
+import { ShutdownBudget } from "../../src/worker/shutdown.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { endless, keys, makeWorker, outcomeOf, passUntil, sockets } from "../support/worker_life.ts";
 import { eventually, probeEngine } from "../support/worker_rig.ts";
@@ -127,4 +130,25 @@ test("a worker that is stopped before it was started never starts its engine", a
   assert.deepEqual(await worker.stop(), { exitCode: 0, error: null });
   await assert.rejects(worker.start(), /stopped before it was ready/);
   assert.deepEqual([probe.starts, probe.cleanups], [0, 0]);
+});
+
+test("a start that takes its time says so every 30 s, with the worker's id before and the time it took after", async () => {
+  const clock = new FakeClock();
+  const lines: string[] = [];
+  const log = createLog({ wallTime: () => 0, write: (line) => void lines.push(line) });
+  const loaded = Promise.withResolvers<{ model: string }>();
+  const { engine } = probeEngine(endless, { start: () => loaded.promise });
+  const budget = new ShutdownBudget({ clock, log, timeoutSeconds: 30, graceSeconds: 0 });
+  const { signal } = new AbortController();
+  const started = startEngine({ engine, instanceId: 0xabcn, stop: signal, budget, clock, log });
+  await clock.advance(65_000);
+  loaded.resolve({ model: "m" });
+  assert.deepEqual(await started, { model: "m" });
+  assert.deepEqual(lines.map((line) => line.replace(/^.*? INFO /, "")), [
+    "Starting engine instance=abc",
+    "Engine is still starting after_ms=30000",
+    "Engine is still starting after_ms=60000",
+    "Engine started model=m after_ms=65000",
+  ]);
+  assert.equal(clock.pendingTimers, 0);
 });
