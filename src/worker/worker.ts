@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Engine, EngineConfig } from "../engine/engine.ts";
+import type { Engine } from "../engine/engine.ts";
 import { type Log, targetLog } from "../observe/log.ts";
 import { createMetrics, type LifecycleMetrics } from "../observe/metrics.ts";
 import type { Platform } from "../platform/platform.ts";
