@@ -63,7 +63,8 @@ function scheduleTurn(): void {
   if (!isDeno || now - polledAt < POLL_MS) return void setImmediate(runTurn);
   lstat("/", () => {
     polledAt = time.now();
-    runTurn();
+    // Deno may call back before promises have settled, when the thread was quick.
+    setImmediate(runTurn);
   });
 }
 
