@@ -33,10 +33,20 @@ export interface TcpResponsePlaneOptions {
  * @source dynamo-runtime 1.6.1: 64 frames of send buffer
  */
 const MAX_WAITING_FRAMES = 64;
-/** How long the frontend may take to close after the sentinel. @unit milliseconds @source dynamo-runtime 1.6.1 */
+/**
+ * How long the frontend may take to close after the sentinel, or to read on while bytes are waiting for it.
+ *
+ * @unit milliseconds
+ * @source dynamo-runtime 1.6.1, where the time begins when the system has taken all bytes
+ */
 const CLOSE_TIMEOUT_MS = 10_000;
-/** How long ended streams may take to get their bytes out when the plane closes. @unit milliseconds */
-const FLUSH_TIMEOUT_MS = 1000;
+/**
+ * When the plane closes it waits for ended streams as long as some of their bytes get out within this time; less than
+ * what a shutdown that used all its time leaves to this.
+ *
+ * @unit milliseconds
+ */
+const FLUSH_TIMEOUT_MS = 500;
 /** Frames follow each other closely if one comes within this many times the time that it may wait. */
 const CLOSE_FRAMES = 4;
 /** Longest thing a frontend says; its words are 30 bytes. @unit bytes */
@@ -76,7 +86,11 @@ export function openTcpResponsePlane(options: TcpResponsePlaneOptions): Response
     async [Symbol.asyncDispose](): Promise<void> {
       const over = new AbortController();
       Promise.all([...streams].map((stream) => stream.gone)).then(() => over.abort());
-      if (streams.size > 0) await delay(clock, FLUSH_TIMEOUT_MS, over.signal);
+      const pendingBytes = (): number => [...streams].reduce((sum, stream) => sum + stream.pendingBytes, 0);
+      for (let before = Infinity; streams.size > 0 && pendingBytes() < before;) {
+        before = pendingBytes();
+        await delay(clock, FLUSH_TIMEOUT_MS, over.signal);
+      }
       for (const stream of streams) stream.destroy();
     },
   };
@@ -136,6 +150,11 @@ class TcpResponseStream implements ResponseStream {
 
   get isClosed(): boolean {
     return this.#isClosed;
+  }
+
+  /** Bytes of finished frames that the system has not taken. */
+  get pendingBytes(): number {
+    return this.buffer.length + (this.#conn?.pendingBytes ?? 0);
   }
 
   get isFull(): boolean {
@@ -208,8 +227,16 @@ class TcpResponseStream implements ResponseStream {
   /** Everything is written: the frontend closes now; if it does not, we do. */
   #finish(): void {
     if (this.#isClosed || this.#closeTimer !== null) return;
-    this.#closeTimer = this.#clock.timer(CLOSE_TIMEOUT_MS, () => this.#conn?.destroy());
+    this.#closeIfStuck();
     if (this.#hasPeerEnded) this.#conn?.end();
+  }
+
+  #closeIfStuck(): void {
+    const { pendingBytes } = this;
+    this.#closeTimer = this.#clock.timer(CLOSE_TIMEOUT_MS, () => {
+      if (this.pendingBytes < pendingBytes) this.#closeIfStuck();
+      else this.#conn?.destroy();
+    });
   }
 
   #peerEnded(): void {

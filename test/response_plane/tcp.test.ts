@@ -10,7 +10,7 @@ import { FakeClock } from "../support/fake_clock.ts";
 /** The worker's side of a connection that ends in this test. */
 class FakeConn implements Conn {
   readonly remote = "10.0.0.1:1";
-  readonly pendingBytes = 0;
+  pendingBytes = 0;
   readonly writes: number[] = [];
   readonly handlers: ConnHandlers;
   isOpenForMore = true;
@@ -209,6 +209,22 @@ test("end() waits 10 s for the frontend to close, hangUp() closes our side at on
   assert.equal(clock.pendingTimers, 0);
 });
 
+test("a frontend that reads on after the end, however slowly, is not cut off", async () => {
+  const { clock, conns, open } = start();
+  const stream = await open();
+  conns[0]!.pendingBytes = 1000;
+  stream.end();
+  await clock.settle();
+  for (const left of [500, 100]) {
+    conns[0]!.pendingBytes = left;
+    await clock.advance(10_000);
+    assert.equal(conns[0]!.isDestroyed, false);
+  }
+  await clock.advance(10_000);
+  assert.equal(conns[0]!.isDestroyed, true);
+  assert.equal(clock.pendingTimers, 0);
+});
+
 test("a dial without an answer is given up at the deadline, with the address", async () => {
   const { clock, open } = start(
     0,
@@ -243,19 +259,36 @@ test("any other failure of the dial is told at once", async () => {
   assert.equal(clock.pendingTimers, 0);
 });
 
-test("disposing lets ended streams get their bytes out for a second, then drops every connection", async () => {
+test("disposing lets ended streams get their bytes out for a moment, then drops every connection", async () => {
   const { clock, conns, plane, open } = start();
   const [first, second] = [await open(), await open()];
   first.end();
   await clock.settle();
   const disposing = plane[Symbol.asyncDispose]();
-  await clock.advance(999);
+  await clock.advance(499);
   assert.deepEqual(conns.map((conn) => conn.isDestroyed), [false, false]);
   await clock.advance(1);
   await disposing;
   assert.deepEqual(conns.map((conn) => conn.isDestroyed), [true, true]);
   assert.equal(second.isClosed, true);
   assert.equal(clock.pendingTimers, 0);
+});
+
+test("disposing waits as long as a frontend reads on", async () => {
+  const { clock, conns, plane, open } = start();
+  const stream = await open();
+  conns[0]!.pendingBytes = 1000;
+  stream.end();
+  await clock.settle();
+  const disposing = plane[Symbol.asyncDispose]();
+  for (const left of [900, 300, 0]) {
+    conns[0]!.pendingBytes = left;
+    await clock.advance(500);
+    assert.equal(conns[0]!.isDestroyed, false);
+  }
+  await clock.advance(500);
+  await disposing;
+  assert.equal(conns[0]!.isDestroyed, true);
 });
 
 test("disposing does not wait when every stream is gone", async () => {
