@@ -11,5 +11,6 @@ await run({
   },
   commands: {
     conformance: () => import("./src/commands/conformance.ts"),
+    simulate: () => import("./src/commands/simulate.ts"),
   },
 });

@@ -142,14 +142,15 @@ export async function serveOn(
   }
 }
 
-async function live(
+/** One life of a worker, from its first step to its exit code. `memStore` is what other parties of the process share. */
+export async function live(
   platform: Platform,
   engine: Engine,
   options: ResolvedWorkerOptions,
   log: Log,
+  memStore: MemStore = createMemStore(),
 ): Promise<number> {
   const { process } = platform;
-  const memStore = createMemStore();
   await using undo = new AsyncDisposableStack();
   const life = new WorkerLife(engine, { platform, options, log, memStore });
   for (const signal of ["SIGTERM", "SIGINT"] as const) {

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import type { Conn, ConnHandlers, Listener, Net } from "../../src/platform/platform.ts";
 import { realPlatform } from "../../src/platform/real.ts";
 import { nodeNet } from "../../src/platform/tcp_node.ts";
+import { simulatedNet } from "../support/simulated_net.ts";
 import { eventually } from "../support/worker_rig.ts";
 
 /** One side of a connection and what it was told. */
@@ -73,7 +74,11 @@ async function connect(net: Net, host = "127.0.0.1", signal?: AbortSignal) {
 const bytes = (text: string) => new TextEncoder().encode(text);
 
 const NETS: readonly [name: string, net: Net][] = [["node:net", nodeNet]];
-const nets = realPlatform.net === nodeNet ? NETS : [...NETS, ["this runtime", realPlatform.net] as const];
+const nets = [
+  ...NETS,
+  ...realPlatform.net === nodeNet ? [] : [["this runtime", realPlatform.net] as const],
+  ["simulated", simulatedNet()] as const,
+];
 
 for (const [name, net] of nets) {
   test(`${name}: bytes go both ways, in order`, async () => {
