@@ -122,6 +122,7 @@ export class Network {
       if (!this.#listeners.has(key)) return reject(failure("ECONNREFUSED"));
       const [near, far] = this.#join(from, host, to.port, quality, isCut);
       near.attach(handlers);
+      this.#ends.add(near);
       // The peer's system has taken the connection; its process hears of it later, but before the first byte.
       timeline.after(quality.latencyMs / 2, () => this.#accept(key, far, isCut()), "network");
       resolve(near);
@@ -133,6 +134,7 @@ export class Network {
     const accept = this.#listeners.get(key);
     if (end.isClosed) return;
     if (accept === undefined || isCut) return end.reset();
+    this.#ends.add(end);
     end.attach(accept(end));
   }
 
@@ -146,9 +148,7 @@ export class Network {
     const { timeline, random } = this.#parts;
     const end = (owner: string, remote: string): ConnectionEnd => {
       const onClosed = (closed: ConnectionEnd) => void this.#ends.delete(closed);
-      const made = new ConnectionEnd({ timeline, random, quality, owner, remote, isCut, onClosed });
-      this.#ends.add(made);
-      return made;
+      return new ConnectionEnd({ timeline, random, quality, owner, remote, isCut, onClosed });
     };
     const near = end(from, `${to}:${port}`);
     const far = end(to, `${from}:${this.#port++}`);

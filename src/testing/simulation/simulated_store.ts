@@ -102,7 +102,7 @@ export class SimulatedStore {
     if (this.#published.has(path) === isThere) return;
     if (isThere) this.#published.add(path);
     else this.#published.delete(path);
-    const detail = path.includes("v1/mdc") ? "card" : "endpoint";
+    const detail = path.includes("v1/mdc") ? "card" : path.includes("v1/instances") ? "endpoint" : "event source";
     this.#history.add("store", isThere ? "published" : "withdrawn", { detail });
     if (isThere && detail === "endpoint") this.onEndpoint();
   }

@@ -32,7 +32,7 @@ export function registeredIsServing(facts: LifeFacts): Violation[] {
     }
   }
   if (isInTrouble) return found;
-  for (const { detail } of left(facts)) add(`its ${detail} record was left behind`);
+  for (const kind of left(facts)) add(`its ${kind} was left behind`);
   const { from } = published[0] ?? {};
   if (from === undefined) return found;
   const away = published.slice(1).map((span, i) => span.from - published[i]!.to);
@@ -49,13 +49,12 @@ export function registeredIsServing(facts: LifeFacts): Violation[] {
   return found;
 }
 
-/** Records that were published and not withdrawn. */
-function left({ all }: LifeFacts): readonly SimulationEvent[] {
-  const events = all("published", "withdrawn");
-  return ["endpoint", "card"].flatMap((detail) => {
-    const last = events.findLast((event) => event.detail === detail);
-    return last?.what === "published" ? [last] : [];
-  });
+/** Kinds of records that were published more often than withdrawn. */
+function left({ all }: LifeFacts): readonly string[] {
+  const count = (what: "published" | "withdrawn", kind: string) =>
+    all(what).filter(({ detail }) => detail === kind).length;
+  const kinds = new Set(all("published").map(({ detail = "" }) => detail));
+  return [...kinds].filter((kind) => count("published", kind) > count("withdrawn", kind));
 }
 
 /** Share of the reserve that streams which were cut short have to end in. */

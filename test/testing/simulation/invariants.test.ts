@@ -167,7 +167,7 @@ const CASES: readonly (readonly [name: string, change: Change, expected: RegExp]
     },
     /^I5: it was refused while the worker was registered/,
   ],
-  ["records that stay", { without: ["withdrawn"] }, /^I5: its endpoint record was left behind/],
+  ["records that stay", { without: ["withdrawn"] }, /^I5: its endpoint was left behind/],
   [
     "a record that goes away",
     {
