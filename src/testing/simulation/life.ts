@@ -47,8 +47,8 @@ export interface Life {
 const LONGEST_LIFE_MS = 300_000;
 /** A worker that nobody could find is told to stop after this time. @unit milliseconds */
 const LAST_SIGNAL_MS = 100_000;
-/** Connections that are dropped are closed in the next turns. @unit milliseconds */
-const CLOSING_MS = 1;
+/** Dropped connections are closed, and frames that waited for company are let go, in the next turns. @unit milliseconds */
+const CLOSING_MS = 5;
 /** What is under way when the worker has exited may arrive. @unit milliseconds */
 const AFTERLIFE_MS = 1000;
 
