@@ -1,0 +1,19 @@
+/**
+ * Random numbers that are the same for the same seed.
+ *
+ * @module
+ */
+
+/** Gives numbers from 0 to below 1. */
+export type Chance = () => number;
+
+/** A source of random numbers that begins at a seed (mulberry32). */
+export function seededChance(seed: number): Chance {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}

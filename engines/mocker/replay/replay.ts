@@ -1,0 +1,156 @@
+/**
+ * Replays a trace on simulated workers.
+ *
+ * @module
+ */
+import { type LaunchArgs, rankArgs } from "../launch_args.ts";
+import { createGroup } from "../engine_factory.ts";
+import type { TimingTableArrays } from "../timing_table.ts";
+import { AggregatedReplay } from "./aggregated.ts";
+import { VirtualClock } from "./clock.ts";
+import { DisaggregatedReplay } from "./disaggregated.ts";
+import { KvRouter } from "./kv_router.ts";
+import { type PlacementPolicy, RankRoundRobin, WorkerRoundRobin } from "./placement.ts";
+import { type ReplayRun, type RunParts, runReplay } from "./replay_run.ts";
+import { type ReplaySummary, type Sla, summarize } from "./report.ts";
+import { RequestLog } from "./request_log.ts";
+import type { Trace, TraceRow } from "./trace.ts";
+import { TraceSequence } from "./trace_sequence.ts";
+import type { PassObserver } from "./worker_pool.ts";
+import { Workload } from "./workload.ts";
+
+/** Engine arguments of one pool, with the profile they name. */
+export interface PoolArgs {
+  readonly args: LaunchArgs;
+  /** Content of `timing_model.config.path`. */
+  readonly table?: TimingTableArrays | undefined;
+  /** @default 1 */
+  readonly workers?: number | undefined;
+}
+
+/** How to replay. */
+export interface ReplayOptions {
+  /** Workers that compute prompts and answers; either this or `prefill` and `decode`. */
+  readonly aggregated?: PoolArgs | undefined;
+  readonly prefill?: PoolArgs | undefined;
+  readonly decode?: PoolArgs | undefined;
+  /** @default "round_robin" */
+  readonly routerMode?: "round_robin" | "kv_router" | undefined;
+  /** Requests kept in flight, timestamps ignored; none: as in the trace. */
+  readonly concurrency?: number | undefined;
+  /** Divides timestamps and pauses. @default 1 */
+  readonly arrivalSpeedup?: number | undefined;
+  /** Stops here. @unit milliseconds */
+  readonly maxSimTimeMs?: number | undefined;
+  readonly sla?: Sla | undefined;
+  /** Whether to keep admissions, routing and hand-off times of every request. @default false */
+  readonly details?: boolean | undefined;
+  readonly onPass?: PassObserver | undefined;
+  /** Told how many of all requests are over, after each that ends. */
+  readonly onProgress?: ((ended: number, all: number) => void) | undefined;
+}
+
+/** What a replay found. */
+export interface ReplayResult {
+  readonly summary: ReplaySummary;
+  readonly log: RequestLog;
+}
+
+/**
+ * Replays a trace.
+ *
+ * @throws {RangeError} If options contradict each other or an engine argument cannot be used.
+ * @throws {Error} If requests are left that nothing can ever move.
+ */
+export function replayTrace(trace: Trace, options: ReplayOptions): ReplayResult {
+  const { rows } = trace;
+  const clock = new VirtualClock();
+  const log = new RequestLog(rows.length, options.details ?? false);
+  const workload = new Workload(trace, options);
+  let ended = 0;
+  const parts: RunParts = {
+    rows,
+    clock,
+    log,
+    sequenceOf: (row) => sequenceOf(trace, row, blockSizeOf(options)),
+    onEnd: (request, nowMs) => {
+      workload.end(rows[request]!, nowMs);
+      options.onProgress?.(++ended, rows.length);
+    },
+    onPass: options.onPass,
+  };
+  const run = createRun(parts, options);
+  let workerSeconds = 0;
+  runReplay(run, workload, clock, {
+    maxMs: options.maxSimTimeMs,
+    onStep: (nowMs, beforeMs) => workerSeconds += (nowMs - beforeMs) / 1000,
+  });
+  const { aggregated, prefill, decode } = options;
+  const answering = aggregated ?? decode;
+  const summary = summarize({
+    log,
+    rows,
+    prefillWorkerSeconds: workerSeconds * (aggregated === undefined ? prefill?.workers ?? 1 : 0),
+    decodeWorkerSeconds: workerSeconds * (answering?.workers ?? 1),
+    prefillGpus: gpus(prefill),
+    decodeGpus: gpus(answering),
+    sla: options.sla ?? {},
+  });
+  return { summary, log };
+}
+
+function createRun(parts: RunParts, options: ReplayOptions): ReplayRun {
+  const { aggregated, prefill, decode } = options;
+  if (aggregated !== undefined && prefill === undefined && decode === undefined) {
+    return new AggregatedReplay(parts, {
+      workers: groups(aggregated, options),
+      router: router(aggregated, options, (workers, ranks) => new WorkerRoundRobin(workers, ranks)),
+    });
+  }
+  if (aggregated !== undefined || prefill === undefined || decode === undefined) {
+    throw new RangeError("Cannot replay: give engine arguments for one pool, or for prefill and decode both");
+  }
+  const inTurn = (workers: number, ranks: number) => new RankRoundRobin(workers, ranks);
+  return new DisaggregatedReplay(parts, {
+    prefill: { workers: groups(prefill, options), router: router(prefill, options, inTurn) },
+    decode: { workers: groups(decode, options), router: router(decode, options, inTurn) },
+    transferArgs: prefill.args.engine,
+    isSourceFirst: prefill.args.engine.backend !== "sglang",
+  });
+}
+
+function groups({ args, table, workers = 1 }: PoolArgs, { routerMode }: ReplayOptions) {
+  const publishes = routerMode === "kv_router";
+  return Array.from({ length: workers }, (_, worker) => createGroup(rankArgs(args, publishes), args.dp_size, worker, table));
+}
+
+function router(
+  { args, workers = 1 }: PoolArgs,
+  { routerMode }: ReplayOptions,
+  inTurn: (workers: number, ranks: number) => PlacementPolicy,
+): PlacementPolicy {
+  if (routerMode !== "kv_router") return inTurn(workers, args.dp_size);
+  return new KvRouter(workers, args.dp_size, args.engine.block_size);
+}
+
+function sequenceOf(trace: Trace, row: TraceRow, blockSize: number): TraceSequence {
+  return new TraceSequence(
+    {
+      blocks: row.blocks,
+      traceBlockSize: trace.blockSize,
+      promptTokens: row.inputTokens,
+      maxOutputTokens: row.outputTokens,
+      outputTokenIds: row.outputTokenIds,
+      nonce: row.index,
+    },
+    blockSize,
+  );
+}
+
+function blockSizeOf({ aggregated, decode }: ReplayOptions): number {
+  return (aggregated ?? decode)!.args.engine.block_size;
+}
+
+function gpus(pool: PoolArgs | undefined): number {
+  return pool === undefined ? 0 : pool.args.tensor_parallel_size * pool.args.dp_size;
+}

@@ -1,0 +1,96 @@
+/**
+ * The workers of one pool under a virtual clock.
+ *
+ * @module
+ */
+import type { EngineGroup, RankPass } from "../engine_group.ts";
+import type { ForwardPass } from "../forward_pass.ts";
+import type { Pool, RequestLog } from "./request_log.ts";
+
+/** Told of every pass that ends. */
+export type PassObserver = (nowMs: number, pool: Pool, worker: number, rank: number, forward: ForwardPass) => void;
+
+/** What a pool needs of the replay. */
+export interface PoolParts {
+  readonly log: RequestLog;
+  /** Notes that a worker's pass ends later. */
+  readonly schedule: (atMs: number, pool: WorkerPool, worker: number) => void;
+  /** Takes what a pass brought, at its end. */
+  readonly onPassEnd: (pool: WorkerPool, worker: number, passes: readonly RankPass[], nowMs: number) => void;
+  readonly onPass?: PassObserver | undefined;
+}
+
+/** Workers, and which of them may begin a pass. */
+export class WorkerPool {
+  readonly name: Pool;
+  readonly workers: readonly EngineGroup[];
+  readonly #parts: PoolParts;
+  readonly #isMarked: Uint8Array;
+  #marked: number[] = [];
+
+  /** Makes a pool of idle workers. */
+  constructor(name: Pool, workers: readonly EngineGroup[], parts: PoolParts) {
+    this.name = name;
+    this.workers = workers;
+    this.#parts = parts;
+    this.#isMarked = new Uint8Array(workers.length);
+  }
+
+  /** Tells that a worker may have something to do. */
+  mark(worker: number): void {
+    if (this.#isMarked[worker] === 1) return;
+    this.#isMarked[worker] = 1;
+    this.#marked.push(worker);
+  }
+
+  /** Begins passes on all idle workers that have something to do; whether any of them had an effect. */
+  drive(nowMs: number): boolean {
+    if (this.#marked.length === 0) return false;
+    const workers = this.#marked.sort((a, b) => a - b);
+    this.#marked = [];
+    let changed = false;
+    for (const worker of workers) {
+      this.#isMarked[worker] = 0;
+      while (this.workers[worker]!.isReady) {
+        if (this.#begin(worker, nowMs)) {
+          changed = true;
+        } else {
+          // It waits for something that only another event can bring.
+          this.mark(worker);
+          break;
+        }
+      }
+    }
+    return changed;
+  }
+
+  /** Ends the pass of a worker. */
+  end(worker: number, nowMs: number): void {
+    const group = this.workers[worker]!;
+    const passes = group.end();
+    for (const { rank, pass } of passes) {
+      this.#parts.log.prefillTokens += pass.forward.scheduled_requests.sum_prefill_tokens;
+      this.#parts.onPass?.(nowMs, this.name, worker, rank, pass.forward);
+    }
+    this.#parts.onPassEnd(this, worker, passes, nowMs);
+    this.mark(worker);
+  }
+
+  #begin(worker: number, nowMs: number): boolean {
+    const group = this.workers[worker]!;
+    const passes = group.begin(nowMs);
+    let progressed = false;
+    for (const { pass } of passes) {
+      progressed ||= pass.progressed;
+      for (const { request, reusedTokens } of pass.admissions) {
+        this.#parts.log.onAdmission(request.id, this.name, nowMs, reusedTokens);
+      }
+    }
+    if (group.endMs > nowMs) {
+      this.#parts.schedule(group.endMs, this, worker);
+      return true;
+    }
+    this.end(worker, nowMs);
+    return progressed;
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * What the parts of the vLLM scheduler share.
+ *
+ * @module
+ */
+import type { EngineArgs } from "./args.ts";
+import { BlockPool } from "./block_pool.ts";
+import { EngineRequest, type RequestSpec } from "./engine_request.ts";
+import { PendingDestinations } from "./handoff.ts";
+import { KvEventLog } from "./kv_event.ts";
+import type { HandoffEvent } from "./pass.ts";
+import { WaitingQueue } from "./waiting_queue.ts";
+
+/** Queues, blocks and limits of one rank. */
+export class VllmState {
+  readonly args: EngineArgs;
+  readonly blockSize: number;
+  /** Longest sequence; infinite without a limit. @unit tokens */
+  readonly maxModelLength: number;
+  /** Whether room is kept for whole answers and nothing is ever preempted. */
+  readonly isNoEvict: boolean;
+  readonly events: KvEventLog | undefined;
+  readonly pool: BlockPool;
+  readonly waiting: WaitingQueue;
+  readonly pending: PendingDestinations = new PendingDestinations();
+  /** Destinations that have room and wait for the prompt. */
+  readonly reserved: Set<EngineRequest> = new Set();
+  /** Requests in hand-over that are not running yet. */
+  readonly activated: Set<EngineRequest> = new Set();
+  readonly handoffs: HandoffEvent[] = [];
+  running: EngineRequest[] = [];
+  /** Sources that are over but keep their blocks. */
+  held = 0;
+  preemptions = 0;
+  #order = 0;
+
+  /** Makes an idle rank. */
+  constructor(args: EngineArgs) {
+    this.args = args;
+    this.blockSize = args.block_size;
+    this.maxModelLength = args.max_model_len ?? Infinity;
+    this.isNoEvict = args.backend === "trtllm";
+    // Decode workers and caches that are off publish nothing.
+    const publishes = args.emit_kv_events && args.enable_prefix_caching && args.worker_type !== "decode";
+    this.events = publishes ? new KvEventLog() : undefined;
+    this.pool = new BlockPool(args.num_gpu_blocks, this.events);
+    this.waiting = new WaitingQueue(
+      (request) => request.isHandoff || request.status === "preempted",
+      (request) => request.isHandoff ? request.promptTokens : request.knownTokens,
+    );
+  }
+
+  /** Makes a request of a specification and gives it its place in the order of arrival. */
+  createRequest(spec: RequestSpec): EngineRequest {
+    const request = new EngineRequest(spec);
+    request.order = this.#order++;
+    if (this.isNoEvict) request.maxOutputTokens = this.#fittingOutput(request);
+    request.hashedBlocks = this.args.enable_prefix_caching ? Math.floor(request.promptTokens / this.blockSize) : 0;
+    request.sequence.hashThrough(request.hashedBlocks);
+    return request;
+  }
+
+  /** Blocks that a number of tokens fills. */
+  blocksFor(tokens: number): number {
+    return Math.ceil(tokens / this.blockSize);
+  }
+
+  /** Whether all of the prompt is computed and has blocks. */
+  isPrebuilt(request: EngineRequest): boolean {
+    return request.computedTokens >= request.promptTokens && request.allocatedTokens >= request.promptTokens;
+  }
+
+  /** Takes the blocks of a request away and forgets what was computed. */
+  releaseBlocks(request: EngineRequest): void {
+    this.pool.release(request);
+    request.allocatedTokens = 0;
+    request.cachedBlocks = 0;
+  }
+
+  /** Preempts the newest or the oldest running request; none if nothing runs or nothing may be preempted. */
+  preempt(): EngineRequest | undefined {
+    if (this.isNoEvict) return undefined;
+    const victim = this.args.preemption_mode === "lifo" ? this.running.pop() : this.running.shift();
+    if (victim === undefined) return undefined;
+    this.releaseBlocks(victim);
+    victim.computedTokens = 0;
+    victim.status = "preempted";
+    victim.preemptions++;
+    this.preemptions++;
+    this.waiting.unshift(victim);
+    this.pending.capacityChanged();
+    return victim;
+  }
+
+  /** Ends a request: its blocks go back, or wait for a hand-off if it is a source. */
+  complete(request: EngineRequest): void {
+    this.activated.delete(request);
+    if (request.isSource) {
+      request.status = "held";
+      this.held++;
+      this.handoffs.push({ kind: "source_held", request });
+    } else {
+      request.status = "done";
+      this.releaseBlocks(request);
+    }
+    this.pending.capacityChanged();
+  }
+
+  /** Makes the blocks that these tokens fill visible for reuse. */
+  makeVisible(request: EngineRequest, tokens: number): void {
+    const full = Math.min(Math.floor(tokens / this.blockSize), request.blockCount);
+    if (full <= request.cachedBlocks) return;
+    request.sequence.hashThrough(full);
+    this.pool.cache(request, request.cachedBlocks, full);
+    request.cachedBlocks = full;
+    request.hashedBlocks = Math.max(request.hashedBlocks, full);
+  }
+
+  /** Drops what is no longer running from the list, keeping the order. */
+  compactRunning(): void {
+    const { running } = this;
+    let kept = 0;
+    for (const request of running) if (request.status === "running") running[kept++] = request;
+    running.length = kept;
+  }
+
+  #fittingOutput({ promptTokens, maxOutputTokens }: EngineRequest): number {
+    const realizable = Math.min(maxOutputTokens, Math.max(0, this.maxModelLength - promptTokens));
+    const capacity = this.args.num_gpu_blocks * this.blockSize;
+    return promptTokens >= capacity ? realizable : Math.min(realizable, capacity - promptTokens);
+  }
+}
