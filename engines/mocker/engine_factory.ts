@@ -5,6 +5,7 @@
  */
 import type { EngineArgs } from "./args.ts";
 import { EngineGroup } from "./engine_group.ts";
+import { SglangScheduler } from "./sglang_scheduler.ts";
 import { draftSampler } from "./speculation.ts";
 import { timingModel } from "./timing.ts";
 import type { TimingTableArrays } from "./timing_table.ts";
@@ -20,6 +21,7 @@ export function createGroup(args: EngineArgs, ranks: number, worker: number, tab
   const timing = timingModel(args.timing_model, table);
   return new EngineGroup(Array.from({ length: ranks }, (_, rank) => {
     const sampler = draftSampler(args, worker * ranks + rank);
-    return new VllmScheduler(args, timing, sampler);
+    const Scheduler = args.backend === "sglang" ? SglangScheduler : VllmScheduler;
+    return new Scheduler(args, timing, sampler);
   }));
 }
