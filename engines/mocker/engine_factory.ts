@@ -18,6 +18,9 @@ import { VllmScheduler } from "./vllm_scheduler.ts";
  * @throws {RangeError} If an argument cannot be used.
  */
 export function createGroup(args: EngineArgs, ranks: number, worker: number, table?: TimingTableArrays): EngineGroup {
+  if (args.native_host_offload !== undefined) {
+    throw new RangeError("engine.native_host_offload is not modelled; leave it out");
+  }
   const timing = timingModel(args.timing_model, table);
   return new EngineGroup(Array.from({ length: ranks }, (_, rank) => {
     const sampler = draftSampler(args, worker * ranks + rank);

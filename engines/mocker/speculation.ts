@@ -4,7 +4,7 @@
  * @module
  */
 import type { EngineArgs } from "./args.ts";
-import { type Chance, seededChance } from "./chance.ts";
+import { ChachaCoin, type Coin } from "./coin.ts";
 
 const DEFAULT_RATES = [0.85, 0.3];
 const MAX_DRAFTS = 5;
@@ -39,29 +39,29 @@ export class DraftSampler {
   /** Most tokens of a step. */
   readonly maxBurst: number;
   readonly #rates: readonly number[];
-  readonly #chance: Chance;
+  readonly #coin: Coin;
 
   /** Draws with these rates. */
-  constructor(rates: readonly number[], chance: Chance) {
+  constructor(rates: readonly number[], coin: Coin) {
     this.maxBurst = rates.length + 1;
     this.#rates = rates;
-    this.#chance = chance;
+    this.#coin = coin;
   }
 
   /** One token and the drafts accepted before the first that is not. */
   draw(): number {
     let tokens = 1;
     for (const rate of this.#rates) {
-      if (rate < 1 && this.#chance() >= rate) break;
+      if (!this.#coin.flip(rate)) break;
       tokens++;
     }
     return tokens;
   }
 }
 
-/** The sampler that engine arguments ask for; none without drafting. The stream of numbers is not the peer's. */
+/** The sampler that engine arguments ask for; none without drafting. */
 export function draftSampler(args: EngineArgs, seedOffset: number): DraftSampler | undefined {
   if (args.aic_nextn === null) return undefined;
   const rates = acceptRates(args.aic_nextn, args.aic_nextn_accept_rates);
-  return new DraftSampler(rates, seededChance(args.aic_mtp_seed + seedOffset));
+  return new DraftSampler(rates, new ChachaCoin(args.aic_mtp_seed + seedOffset));
 }

@@ -5,6 +5,7 @@
  */
 import { parseLaunchArgs } from "../../engines/mocker/launch_args.ts";
 import { readTimingTable } from "../../engines/mocker/npz.ts";
+import type { TieBreak } from "../../engines/mocker/replay/kv_router.ts";
 import { type ReplayOptions, replayTrace } from "../../engines/mocker/replay/replay.ts";
 import type { RequestLog } from "../../engines/mocker/replay/request_log.ts";
 import { readTrace, type Trace } from "../../engines/mocker/replay/trace.ts";
@@ -36,6 +37,8 @@ export function goldenReplay(name: string): GoldenReplay {
 /** Sums whose last digits depend on the order of random request ids in the peer. */
 const ROUNDED = /^(?:mean|std)_|_worker_seconds$|^gpu_hours$/;
 const RELATIVE = 1e-9;
+/** The trace of which the peer shuffles the first pass. */
+const TWINS = "traces/shared_burst.jsonl";
 
 /** Runs a recorded replay again; each difference is one line. */
 export async function differences(golden: GoldenReplay): Promise<string[]> {
@@ -43,6 +46,7 @@ export async function differences(golden: GoldenReplay): Promise<string[]> {
   const passes: Pass[] = [];
   const { summary, log } = replayTrace(trace, {
     ...await optionsOf(golden.args),
+    tieBreak: recordedChoice(golden),
     details: true,
     onPass: (nowMs, pool, worker, rank, { wall_time, scheduled_requests: ran, queued_requests: queued }) =>
       passes.push([pool === "prefill" ? pool : "decode", {
@@ -60,9 +64,7 @@ export async function differences(golden: GoldenReplay): Promise<string[]> {
   });
   return [
     ...different("summary", summary, golden.summary),
-    ...golden.per_request.flatMap((record, i) =>
-      different(`request ${record["line"]}`, recordOf(log, trace, i, golden), record)
-    ),
+    ...requestDifferences(golden.per_request.map((_, i) => recordOf(log, trace, i, golden)), golden),
     // The peer's passes were asked for while it ran, so those that end the run are not among them.
     ...passDifferences(passes.filter(([, , endMs]) => endMs < (summary["duration_ms"] as number)), golden),
   ];
@@ -70,6 +72,31 @@ export async function differences(golden: GoldenReplay): Promise<string[]> {
 
 /** Role, figures, time. */
 type Pass = readonly [string, Readonly<Record<string, number>>, number];
+
+/** Takes the worker that the peer drew, if it is among the equals at all. */
+function recordedChoice({ per_request }: GoldenReplay): TieBreak {
+  const routed = per_request.toSorted((a, b) => (a["line"] as number) - (b["line"] as number))
+    .map(({ routing }) => (routing as readonly (readonly [string, number])[])[0]![1]);
+  return (places) => {
+    const recorded = routed.shift()!;
+    return places.includes(recorded) ? recorded : places[0]!;
+  };
+}
+
+/** Requests that arrive at the same time in the same shape may have changed places. */
+function requestDifferences(ours: readonly Record<string, unknown>[], { per_request, trace }: GoldenReplay): string[] {
+  if (trace !== TWINS) {
+    return per_request.flatMap((record, i) => different(`request ${record["line"]}`, ours[i]!, record));
+  }
+  const bare = ({ line: _line, ...record }: Readonly<Record<string, unknown>>) => record;
+  const left = [...ours];
+  return per_request.flatMap((record) => {
+    const twin = left.findIndex((candidate) => different("", bare(candidate), bare(record)).length === 0);
+    if (twin < 0) return [`request ${record["line"]} has no twin`];
+    left.splice(twin, 1);
+    return [];
+  });
+}
 
 async function optionsOf(args: GoldenReplay["args"]): Promise<ReplayOptions> {
   const table = await readTimingTable(new Uint8Array(goldenBytes("mocker/replay/perf.npz")));

@@ -9,7 +9,7 @@ import type { TimingTableArrays } from "../timing_table.ts";
 import { AggregatedReplay } from "./aggregated.ts";
 import { VirtualClock } from "./clock.ts";
 import { DisaggregatedReplay } from "./disaggregated.ts";
-import { KvRouter } from "./kv_router.ts";
+import { KvRouter, type TieBreak } from "./kv_router.ts";
 import { type PlacementPolicy, RankRoundRobin, WorkerRoundRobin } from "./placement.ts";
 import { type ReplayRun, type RunParts, runReplay } from "./replay_run.ts";
 import { type ReplaySummary, type Sla, summarize } from "./report.ts";
@@ -36,6 +36,8 @@ export interface ReplayOptions {
   readonly decode?: PoolArgs | undefined;
   /** @default "round_robin" */
   readonly routerMode?: "round_robin" | "kv_router" | undefined;
+  /** How the KV router chooses among equals; none: by seeded chance. */
+  readonly tieBreak?: TieBreak | undefined;
   /** Requests kept in flight, timestamps ignored; none: as in the trace. */
   readonly concurrency?: number | undefined;
   /** Divides timestamps and pauses. @default 1 */
@@ -126,11 +128,11 @@ function groups({ args, table, workers = 1 }: PoolArgs, { routerMode }: ReplayOp
 
 function router(
   { args, workers = 1 }: PoolArgs,
-  { routerMode }: ReplayOptions,
+  { routerMode, tieBreak }: ReplayOptions,
   inTurn: (workers: number, ranks: number) => PlacementPolicy,
 ): PlacementPolicy {
   if (routerMode !== "kv_router") return inTurn(workers, args.dp_size);
-  return new KvRouter(workers, args.dp_size, args.engine.block_size);
+  return new KvRouter(workers, args.dp_size, args.engine.block_size, tieBreak);
 }
 
 function sequenceOf(trace: Trace, row: TraceRow, blockSize: number): TraceSequence {

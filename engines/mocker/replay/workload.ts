@@ -11,7 +11,7 @@ import type { Trace, TraceRow } from "./trace.ts";
 export interface WorkloadOptions {
   /** Sessions in flight at a time, timestamps ignored; none: the trace's timestamps. */
   readonly concurrency?: number | undefined;
-  /** Divides timestamps and pauses. @default 1 */
+  /** Divides timestamps and pauses; without effect on a fixed number in flight. @default 1 */
   readonly arrivalSpeedup?: number | undefined;
 }
 
@@ -47,7 +47,8 @@ export class Workload {
       throw new RangeError(`Cannot keep ${concurrency} requests in flight: it must be a positive integer`);
     }
     this.#sessions = trace.sessions;
-    this.#speedup = arrivalSpeedup;
+    // With a fixed number in flight the peer leaves pauses as they are.
+    this.#speedup = concurrency === undefined ? arrivalSpeedup : 1;
     this.#concurrency = concurrency;
     this.#starts = trace.sessions.map((turns) => turns[0]!);
     if (concurrency === undefined) this.#starts.sort((a, b) => a.arrivalMs - b.arrivalMs || a.session - b.session);
