@@ -12,5 +12,6 @@ await run({
   commands: {
     conformance: () => import("./src/commands/conformance.ts"),
     simulate: () => import("./src/commands/simulate.ts"),
+    replay: () => import("./src/commands/replay.ts"),
   },
 });

@@ -19,7 +19,9 @@ const NEAR_TIE = 1e-6;
  */
 export function modelledMs(rawMs: number, speedup: number): number {
   if (!(rawMs >= 0) || rawMs === Infinity) {
-    throw new RangeError(`Cannot run a pass of ${rawMs} ms: the timing model must give a finite duration of at least 0`);
+    throw new RangeError(
+      `Cannot run a pass of ${rawMs} ms: the timing model must give a finite duration of at least 0`,
+    );
   }
   const nanos = roundedNanos(rawMs / 1000);
   if (speedup <= 0 || nanos === 0) return seconds(nanos) * 1000;

@@ -109,7 +109,13 @@ const DYNAMO = {
 };
 
 /** Arguments that the peer has and this scheduler has not. */
-const NOT_MODELLED = ["kv_cache_groups", "kv_cache_capacity_bytes", "state_cache", "prefix_match_unit", "g3_offload"] as const;
+const NOT_MODELLED = [
+  "kv_cache_groups",
+  "kv_cache_capacity_bytes",
+  "state_cache",
+  "prefix_match_unit",
+  "g3_offload",
+] as const;
 
 /**
  * Reads engine arguments and fills in the defaults.
@@ -214,7 +220,10 @@ function checkEngine(args: EngineArgs): void {
   for (const name of ["max_prefill_tokens", "chunked_prefill_size", "clip_max_new_tokens"] as const) {
     check(sglang[name] > 0, `sglang.${name} must be positive`);
   }
-  check(isDuration(sglang.schedule_conservativeness), "sglang.schedule_conservativeness must be finite and non-negative");
+  check(
+    isDuration(sglang.schedule_conservativeness),
+    "sglang.schedule_conservativeness must be finite and non-negative",
+  );
   check(backend === "sglang" ? args.block_size > 0 : args.block_size >= SMALLEST_BLOCK, blockSizeRule(backend));
   for (const name of ["speedup_ratio", "decode_speedup_ratio"] as const) {
     check(isDuration(args[name]), `${name} must be finite and non-negative`);

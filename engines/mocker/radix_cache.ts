@@ -167,7 +167,11 @@ export class RadixCache {
 
   #forget(request: SglangRequest): void {
     request.node = undefined;
-    request.blockCount = request.cachedBlocks = request.computedTokens = request.allocatedTokens = 0;
+    request.blockCount =
+      request.cachedBlocks =
+      request.computedTokens =
+      request.allocatedTokens =
+        0;
   }
 
   /** Of pages that the tree had already, the request takes the tree's. */

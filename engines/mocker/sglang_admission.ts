@@ -25,7 +25,11 @@ export interface PrefillPart {
 }
 
 /** Sorts the queue by cached prefix, those last whose prefix an earlier one will bring. */
-export function sortByPrefix(waiting: WaitingQueue, cache: RadixCache, { block_size, sglang, ...args }: EngineArgs): void {
+export function sortByPrefix(
+  waiting: WaitingQueue,
+  cache: RadixCache,
+  { block_size, sglang, ...args }: EngineArgs,
+): void {
   if (sglang.schedule_policy !== "lpm" || !args.enable_prefix_caching || waiting.size > LPM_LIMIT) return;
   const pages = Math.ceil(SHORT_MATCH / block_size);
   const seen = new Set<number>();

@@ -8,7 +8,6 @@ import { LengthMoments } from "./forward_pass.ts";
 
 const FIRST_SLOTS = 64;
 
-
 /** A double-ended queue that knows the moments of the lengths in it. */
 export class WaitingQueue {
   /** Lengths of those that wait for their first token. */

@@ -159,7 +159,12 @@ export class DisaggregatedReplay implements ReplayRun {
   #startPrefill(handoff: Handoff, nowMs: number): void {
     const { row } = handoff;
     const { scheduler, sequence } = this.#place("prefill", handoff, nowMs);
-    const spec = { id: row.index, sequence, promptTokens: row.inputTokens, maxOutputTokens: Math.min(1, row.outputTokens) };
+    const spec = {
+      id: row.index,
+      sequence,
+      promptTokens: row.inputTokens,
+      maxOutputTokens: Math.min(1, row.outputTokens),
+    };
     handoff.source = scheduler.submitSource(spec);
   }
 

@@ -123,7 +123,10 @@ function createRun(parts: RunParts, options: ReplayOptions): ReplayRun {
 
 function groups({ args, table, workers = 1 }: PoolArgs, { routerMode }: ReplayOptions) {
   const publishes = routerMode === "kv_router";
-  return Array.from({ length: workers }, (_, worker) => createGroup(rankArgs(args, publishes), args.dp_size, worker, table));
+  return Array.from(
+    { length: workers },
+    (_, worker) => createGroup(rankArgs(args, publishes), args.dp_size, worker, table),
+  );
 }
 
 function router(

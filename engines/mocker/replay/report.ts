@@ -129,7 +129,9 @@ function collect({ log, rows, sla }: ReportParts): Samples {
       ttst.push(Math.max(0, log.secondToken[index]! - first));
       tpot.push(Math.max(0, last - first) / (outputs - 1));
     }
-    if (!isGood(sla, first - arrival, last - arrival, outputs > 1 ? (last - first) / (outputs - 1) : undefined)) continue;
+    if (!isGood(sla, first - arrival, last - arrival, outputs > 1 ? (last - first) / (outputs - 1) : undefined)) {
+      continue;
+    }
     good++;
     goodOutput += outputs;
   }

@@ -63,7 +63,9 @@ export class TraceSequence implements BlockSequence {
     let content = 0;
     let token = from;
     while (token < to) {
-      const id = token < promptTokens ? blocks[Math.floor(token / traceBlockSize)]! : outputTokenIds![token - promptTokens]!;
+      const id = token < promptTokens
+        ? blocks[Math.floor(token / traceBlockSize)]!
+        : outputTokenIds![token - promptTokens]!;
       const start = token;
       while (token < to && this.#idAt(token) === id) token = this.#endOfRun(token, to);
       content = run(content, id, token - start);

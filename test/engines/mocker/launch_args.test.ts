@@ -20,7 +20,10 @@ const BAD: readonly (readonly [unknown, string])[] = [
   [engine({ num_gpu_blocks: null }), "engine.num_gpu_blocks: invalid type: null"],
   [engine({ block_size: "16" }), "engine.block_size: invalid type: string"],
   [engine({ backend: "x" }), "engine.backend: unknown variant `x`, expected one of `vllm`, `sglang`, `trtllm`"],
-  [engine({ backend: "sglang", sglang: { schedule_policy: "fcfs" } }), "engine.sglang.schedule_policy: unknown variant"],
+  [
+    engine({ backend: "sglang", sglang: { schedule_policy: "fcfs" } }),
+    "engine.sglang.schedule_policy: unknown variant",
+  ],
   [engine({ timing_model: { type: "fixed" } }), "engine.timing_model: missing field `prefill_ms`"],
   [engine({ num_gpu_blocks: 0 }), "num_gpu_blocks must be positive"],
   [engine({ max_model_len: 0 }), "max_model_len must be positive"],
@@ -28,7 +31,10 @@ const BAD: readonly (readonly [unknown, string])[] = [
   [engine({ speedup_ratio: -1 }), "speedup_ratio must be finite and non-negative"],
   [engine({ aic_nextn: 6 }), "aic_nextn must be in 1..=5, got 6"],
   [engine({ aic_nextn: 2, decode_speedup_ratio: 2 }), "aic_nextn requires decode_speedup_ratio=1.0"],
-  [engine({ aic_nextn: 2, aic_nextn_accept_rates: "2" }), "aic_nextn_accept_rates[0] must be finite and in [0, 1], got 2"],
+  [
+    engine({ aic_nextn: 2, aic_nextn_accept_rates: "2" }),
+    "aic_nextn_accept_rates[0] must be finite and in [0, 1], got 2",
+  ],
   [engine({ aic_nextn_accept_rates: "1" }), "aic_nextn_accept_rates requires aic_nextn"],
   [engine({ prefill_decode_interval: 1 }), "prefill_decode_interval is supported only for backend=sglang"],
   [engine({ backend: "sglang", prefill_schedule_interval: 2 }), "prefill_schedule_interval is supported only"],

@@ -22,7 +22,9 @@ test("a value added many times counts as often, zeros included", () => {
   often.add(0);
   often.add(5, 3);
   often.add(9);
-  for (const percentile of [0, 20, 50, 75, 100]) assert.equal(often.percentile(percentile), once.percentile(percentile));
+  for (const percentile of [0, 20, 50, 75, 100]) {
+    assert.equal(often.percentile(percentile), once.percentile(percentile));
+  }
   assert.deepEqual([often.mean, often.deviation], [once.mean, once.deviation]);
   assert.equal(new QuantileSketch().percentile(50), 0);
 });

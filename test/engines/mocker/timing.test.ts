@@ -18,7 +18,7 @@ test("modelledMs() rounds to nanoseconds before and after the speed-up, halves t
   assert.equal(modelledMs(1.0000006, 1), 1.000001);
   assert.equal(modelledMs(1000 / 1024, 1), 0.976562);
   assert.equal(modelledMs(3000 / 1024, 1), 2.929688);
-  assert.equal(modelledMs(0.000004, 3), 0.000001);
+  assert.equal(modelledMs(0.000004, 3).toFixed(12), "0.000001000000");
   assert.equal(modelledMs(20, 0), 20);
   for (const bad of [NaN, -1, Infinity]) assert.throws(() => modelledMs(bad, 1), RangeError);
 });

@@ -9,7 +9,9 @@ const line = (fields: Record<string, unknown>) =>
 
 test("readTrace() numbers blocks by appearance, knows both spellings and begins at 0", () => {
   const { rows } = readTrace(
-    [line({ timestamp: 70, hash_ids: [9, 8] }), "", '{"created_time":50,"output_tokens":3,"hash_ids":[8,7]}'].join("\n"),
+    [line({ timestamp: 70, hash_ids: [9, 8] }), "", '{"created_time":50,"output_tokens":3,"hash_ids":[8,7]}'].join(
+      "\n",
+    ),
     4,
   );
   assert.deepEqual(rows.map(({ arrivalMs, inputTokens, outputTokens }) => [arrivalMs, inputTokens, outputTokens]), [
@@ -20,7 +22,10 @@ test("readTrace() numbers blocks by appearance, knows both spellings and begins 
 });
 
 test("readTrace() tells block names apart that a double does not", () => {
-  const { rows } = readTrace('{"output_length":1,"hash_ids":[9007199254740993, 9007199254740992, 9007199254740993]}', 4);
+  const { rows } = readTrace(
+    '{"output_length":1,"hash_ids":[9007199254740993, 9007199254740992, 9007199254740993]}',
+    4,
+  );
   assert.deepEqual([...rows[0]!.blocks], [0, 1, 0]);
 });
 
@@ -34,7 +39,10 @@ for (
     [line({ input_length: 1.5 }), /input_length 1\.5/],
     [line({ output_token_ids: [1] }), /output_length 2 does not match output_token_ids length 1/],
     [line({ delay: 5 }), /delay on the first turn/],
-    [`${line({ session_id: "a", timestamp: 9 })}\n${line({ session_id: "a", timestamp: 3 })}`, /line 2 .* invalid delay -6/],
+    [
+      `${line({ session_id: "a", timestamp: 9 })}\n${line({ session_id: "a", timestamp: 3 })}`,
+      /line 2 .* invalid delay -6/,
+    ],
     ["\n", /no requests/],
   ] as const
 ) {
