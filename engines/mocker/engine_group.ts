@@ -9,12 +9,15 @@ import type { RankScheduler } from "./rank_scheduler.ts";
 
 /** The pass of one rank in a pass of the group. */
 export interface RankPass {
+  /** Its number in the group. */
   readonly rank: number;
+  /** What it brought. */
   readonly pass: Pass;
 }
 
 /** Ranks that begin and end their passes together. */
 export class EngineGroup {
+  /** Their schedulers, by number. */
   readonly ranks: readonly RankScheduler[];
   /** Stands for the pass of a rank that had nothing to do. */
   readonly #idle: readonly Pass[];

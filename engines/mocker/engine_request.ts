@@ -10,7 +10,7 @@ export type RequestStatus = "waiting" | "preempted" | "running" | "reserving" | 
 
 const FIRST_BLOCKS = 16;
 /** `scheduledIn` of a request that no pass has scheduled. */
-export const NO_PASS = -1;
+export const NO_PASS: number = -1;
 
 /** What a scheduler is given. */
 export interface RequestSpec {
@@ -18,7 +18,7 @@ export interface RequestSpec {
   readonly id: number;
   /** The blocks of prompt and answer. */
   readonly sequence: BlockSequence;
-  /** @unit tokens */
+  /** Length of the prompt. @unit tokens */
   readonly promptTokens: number;
   /** Tokens to generate. @unit tokens */
   readonly maxOutputTokens: number;
@@ -30,7 +30,7 @@ export class EngineRequest {
   readonly id: number;
   /** Its blocks by content. */
   readonly sequence: BlockSequence;
-  /** @unit tokens */
+  /** Length of the prompt. @unit tokens */
   readonly promptTokens: number;
   /** Tokens it may generate; a scheduler may lower it to what fits. @unit tokens */
   maxOutputTokens: number;
@@ -38,7 +38,7 @@ export class EngineRequest {
   status: RequestStatus = "waiting";
   /** Prompt and generated tokens. @unit tokens */
   knownTokens: number;
-  /** @unit tokens */
+  /** Tokens it has produced. @unit tokens */
   outputTokens = 0;
   /** Tokens whose KV exists. @unit tokens */
   computedTokens = 0;
@@ -53,7 +53,7 @@ export class EngineRequest {
   /** Leading blocks whose hash may be looked up. */
   hashedBlocks = 0;
   /** Tokens found in the cache at the first admission; -1 before. @unit tokens */
-  firstCachedTokens = -1;
+  firstCachedTokens: number = -1;
   /** How often it lost its blocks. */
   preemptions = 0;
   /** Whether its prompt was computed elsewhere. */

@@ -6,22 +6,35 @@
 
 /** Counts over the requests of a pass. */
 export interface ScheduledRequests {
+  /** Requests with prompt tokens. */
   num_prefill_requests: number;
+  /** Tokens computed for them; of waiting ones, their prompts. @unit tokens */
   sum_prefill_tokens: number;
+  /** Variance of their prompts. */
   var_prefill_length: number;
+  /** What they had before. @unit tokens */
   sum_prefill_kv_tokens: number;
+  /** Requests that have tokens already. */
   num_decode_requests: number;
+  /** Their contexts. @unit tokens */
   sum_decode_kv_tokens: number;
+  /** Variance of their contexts. */
   var_decode_kv_tokens: number;
 }
 
 /** Counts over the requests that wait. */
 export interface QueuedRequests {
+  /** Requests with prompt tokens. */
   num_prefill_requests: number;
+  /** Tokens computed for them; of waiting ones, their prompts. @unit tokens */
   sum_prefill_tokens: number;
+  /** Variance of their prompts. */
   var_prefill_length: number;
+  /** Requests that have tokens already. */
   num_decode_requests: number;
+  /** Their contexts. @unit tokens */
   sum_decode_kv_tokens: number;
+  /** Variance of their contexts. */
   var_decode_kv_tokens: number;
 }
 
@@ -33,13 +46,17 @@ export interface QueuedRequests {
 export interface ForwardPass {
   /** Length of the pass. @unit seconds */
   wall_time: number;
+  /** Those that ran. */
   readonly scheduled_requests: ScheduledRequests;
+  /** Those that wait. */
   readonly queued_requests: QueuedRequests;
 }
 
 /** Count, sum and variance of lengths that come and go. Exact while the sums stay below 2^53. */
 export class LengthMoments {
+  /** How many. */
   count = 0;
+  /** Their sum. */
   sum = 0;
   #squares = 0;
 

@@ -7,6 +7,7 @@ import type { BlockSequence } from "./sequence.ts";
 
 /** Blocks that became visible for reuse, consecutive ones of one sequence. */
 export interface StoredBlocks {
+  /** Tells the kinds apart. */
   readonly kind: "stored";
   /** Whose blocks they are. */
   readonly sequence: BlockSequence;
@@ -18,6 +19,7 @@ export interface StoredBlocks {
 
 /** Blocks of which the last copy was evicted. */
 export interface RemovedBlocks {
+  /** Tells the kinds apart. */
   readonly kind: "removed";
   /** Sequence hashes in the order of eviction, low half first. */
   readonly hashes: Uint32Array;

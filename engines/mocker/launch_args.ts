@@ -11,27 +11,45 @@ import type { TimingConfig } from "./timing.ts";
 
 /** What only Dynamo's part of the mocker reads. */
 export interface DynamoArgs {
+  /** Whether the worker answers for its own cache. */
   readonly enable_local_indexer: boolean;
+  /** Where a prefill worker listens for decode workers. */
   readonly bootstrap_port: number | null;
+  /** Longest hand-over. @unit milliseconds */
   readonly handoff_session_timeout_ms: number;
+  /** Which tokens begin and end a reasoning part. */
   readonly reasoning: unknown;
+  /** File with planned answers. */
   readonly response_replay_trace_path: string | null;
+  /** Where KV events are published. */
   readonly zmq_kv_events_port: number | null;
+  /** Where missed KV events are asked for. */
   readonly zmq_replay_port: number | null;
+  /** Order of the queue of a replay router. */
   readonly router_queue_policy: string | null;
 }
 
 /** Engine arguments with all defaults filled in; as JSON they are what the peer prints. */
 export interface LaunchArgs {
+  /** What schedulers read. */
   readonly engine: EngineArgs;
+  /** Ranks of a worker. */
   readonly dp_size: number;
+  /** GPUs of a rank. */
   readonly tensor_parallel_size: number;
+  /** Pause before the engine starts. @unit seconds */
   readonly startup_time: number | null;
+  /** Whether the number of blocks was given. */
   readonly num_gpu_blocks_is_explicit: boolean;
+  /** For estimates of capacity. */
   readonly gpu_memory_utilization: number | null;
+  /** For estimates of capacity. */
   readonly mem_fraction_static: number | null;
+  /** For estimates of capacity. */
   readonly free_gpu_memory_fraction: number | null;
+  /** For estimates of capacity. @unit bytes */
   readonly cuda_graph_reserved_bytes: number | null;
+  /** What only Dynamo's part reads. */
   readonly dynamo: DynamoArgs;
 }
 

@@ -15,6 +15,7 @@ export const REJECTED = 4;
 
 /** A request that entered the batch. */
 export interface Admission {
+  /** Who entered. */
   readonly request: EngineRequest;
   /** Prompt tokens it found in the cache. @unit tokens */
   readonly reusedTokens: number;
@@ -29,7 +30,7 @@ export type HandoffEvent =
 
 /** A pass. Its owner uses the same object for the next one: read it before. */
 export class Pass {
-  /** @unit milliseconds */
+  /** When it began. @unit milliseconds */
   startMs = 0;
   /** When its tokens, events and metrics appear. @unit milliseconds */
   endMs = 0;

@@ -33,6 +33,7 @@ export class SglangRequest extends EngineRequest {
  * `computedTokens` of them hold something.
  */
 export class RadixCache {
+  /** What is shared. */
   readonly tree: RadixTree;
   /** Pages in all. */
   readonly capacity: number;

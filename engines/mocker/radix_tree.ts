@@ -12,8 +12,11 @@ import type { BlockSequence } from "./sequence.ts";
 
 /** A run of pages that hangs below another. */
 export interface RadixNode {
+  /** What it hangs below; none for the root. */
   parent: RadixNode | undefined;
+  /** Its pages, in order. */
   pages: number[];
+  /** How many hang below it. */
   children: number;
   /** Requests that use it, those below included. */
   locks: number;
@@ -34,6 +37,7 @@ const MIN_HEAP = 64;
 
 /** The tree. It owns the pages in it; which pages are free is somebody else's business. */
 export class RadixTree {
+  /** Where every sequence begins; holds no pages. */
   readonly root: RadixNode = { parent: undefined, pages: [], children: 0, locks: 1, touched: 0, isAlive: true };
   readonly #low: Uint32Array;
   readonly #high: Uint32Array;

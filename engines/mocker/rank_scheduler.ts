@@ -13,8 +13,11 @@ export interface RankGauges {
   readonly activeBlocks: number;
   /** Blocks that are cached and can be evicted. */
   readonly inactiveBlocks: number;
+  /** Blocks in all. */
   readonly totalBlocks: number;
+  /** Requests in the batch. */
   readonly running: number;
+  /** Requests in front of it. */
   readonly waiting: number;
   /** Since the beginning. */
   readonly preemptions: number;

@@ -15,6 +15,7 @@ const SHORT_MATCH = 32;
 
 /** A part of a prompt that a pass computes. */
 export interface PrefillPart {
+  /** Whose prompt. */
   readonly request: SglangRequest;
   /** What was there before. @unit tokens */
   readonly prefix: number;

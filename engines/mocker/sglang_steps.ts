@@ -16,6 +16,7 @@ const RETRACT_STEPS = 20;
 
 /** What a step left behind. */
 export interface StepResult {
+  /** What the step costs. @unit milliseconds */
   readonly milliseconds: number;
   /** Requests that are over, in order. */
   readonly completed: readonly SglangRequest[];

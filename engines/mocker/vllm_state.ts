@@ -13,24 +13,33 @@ import { WaitingQueue } from "./waiting_queue.ts";
 
 /** Queues, blocks and limits of one rank. */
 export class VllmState {
+  /** Limits and modes. */
   readonly args: EngineArgs;
+  /** Tokens of a block. @unit tokens */
   readonly blockSize: number;
   /** Longest sequence; infinite without a limit. @unit tokens */
   readonly maxModelLength: number;
   /** Whether room is kept for whole answers and nothing is ever preempted. */
   readonly isNoEvict: boolean;
+  /** Where cache events go, if anybody wants them. */
   readonly events: KvEventLog | undefined;
+  /** The blocks. */
   readonly pool: BlockPool;
+  /** Requests that are not in the batch. */
   readonly waiting: WaitingQueue;
+  /** Destinations that wait for blocks. */
   readonly pending: PendingDestinations = new PendingDestinations();
   /** Destinations that have room and wait for the prompt. */
   readonly reserved: Set<EngineRequest> = new Set();
   /** Requests in hand-over that are not running yet. */
   readonly activated: Set<EngineRequest> = new Set();
+  /** Hand-overs that nobody has taken yet. */
   readonly handoffs: HandoffEvent[] = [];
+  /** The batch, in order of entry. */
   running: EngineRequest[] = [];
   /** Sources that are over but keep their blocks. */
   held = 0;
+  /** How often a request lost its blocks. */
   preemptions = 0;
   #order = 0;
 

@@ -22,7 +22,7 @@ interface Event {
 /** Events to come. At one time passes end first, then transfers. */
 export class VirtualClock {
   readonly #events = new BinaryHeap<Event>(isBefore);
-  /** @unit milliseconds */
+  /** The time that it is. @unit milliseconds */
   nowMs = 0;
 
   /** When the next event is due. @unit milliseconds */

@@ -16,7 +16,9 @@ import { WorkerPool } from "./worker_pool.ts";
 
 /** Two pools and how a prompt gets from one to the other. */
 export interface DividedDeployment {
+  /** Workers that compute prompts. */
   readonly prefill: Deployment;
+  /** Workers that answer. */
   readonly decode: Deployment;
   /** Whose bandwidth and bytes a token count. */
   readonly transferArgs: EngineArgs;

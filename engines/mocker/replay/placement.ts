@@ -8,18 +8,21 @@ import type { TraceSequence } from "./trace_sequence.ts";
 
 /** A request that looks for a worker. */
 export interface PlacedRequest {
+  /** Its name. */
   readonly id: number;
   /** Its blocks, of the workers' block size. */
   readonly sequence: TraceSequence;
-  /** @unit tokens */
+  /** Length of the prompt. @unit tokens */
   readonly promptTokens: number;
-  /** @unit tokens */
+  /** Length of the answer. @unit tokens */
   readonly outputTokens: number;
 }
 
 /** Where a request goes. */
 export interface Placement {
+  /** Number of the worker. */
   readonly worker: number;
+  /** Number of its rank. */
   readonly rank: number;
   /** Prompt tokens that the router expects in the worker's cache. @unit tokens */
   readonly overlapTokens: number;

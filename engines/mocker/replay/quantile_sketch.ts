@@ -27,9 +27,9 @@ export class QuantileSketch {
   #squares = 0;
   #shift = 0;
   /** Smallest value. */
-  min = Infinity;
+  min: number = Infinity;
   /** Greatest value. */
-  max = -Infinity;
+  max: number = -Infinity;
 
   /** How many values were added. */
   get count(): number {

@@ -21,10 +21,11 @@ import { Workload } from "./workload.ts";
 
 /** Engine arguments of one pool, with the profile they name. */
 export interface PoolArgs {
+  /** The arguments. */
   readonly args: LaunchArgs;
   /** Content of `timing_model.config.path`. */
   readonly table?: TimingTableArrays | undefined;
-  /** @default 1 */
+  /** How many there are. @default 1 */
   readonly workers?: number | undefined;
 }
 
@@ -32,9 +33,11 @@ export interface PoolArgs {
 export interface ReplayOptions {
   /** Workers that compute prompts and answers; either this or `prefill` and `decode`. */
   readonly aggregated?: PoolArgs | undefined;
+  /** Workers that compute prompts. */
   readonly prefill?: PoolArgs | undefined;
+  /** Workers that answer. */
   readonly decode?: PoolArgs | undefined;
-  /** @default "round_robin" */
+  /** Who chooses workers. @default "round_robin" */
   readonly routerMode?: "round_robin" | "kv_router" | undefined;
   /** How the KV router chooses among equals; none: by seeded chance. */
   readonly tieBreak?: TieBreak | undefined;
@@ -44,9 +47,11 @@ export interface ReplayOptions {
   readonly arrivalSpeedup?: number | undefined;
   /** Stops here. @unit milliseconds */
   readonly maxSimTimeMs?: number | undefined;
+  /** What makes a request a good one; without it there is no goodput. */
   readonly sla?: Sla | undefined;
   /** Whether to keep admissions, routing and hand-off times of every request. @default false */
   readonly details?: boolean | undefined;
+  /** Told of every pass. */
   readonly onPass?: PassObserver | undefined;
   /** Told how many of all requests are over, after each that ends. */
   readonly onProgress?: ((ended: number, all: number) => void) | undefined;
@@ -54,7 +59,9 @@ export interface ReplayOptions {
 
 /** What a replay found. */
 export interface ReplayResult {
+  /** Figures. */
   readonly summary: ReplaySummary;
+  /** What they come from. */
   readonly log: RequestLog;
 }
 

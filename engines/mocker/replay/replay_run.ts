@@ -14,19 +14,25 @@ import type { Workload } from "./workload.ts";
 
 /** Workers and who chooses among them. */
 export interface Deployment {
+  /** The workers. */
   readonly workers: readonly EngineGroup[];
+  /** Who chooses. */
   readonly router: PlacementPolicy;
 }
 
 /** What all deployments need. */
 export interface RunParts {
+  /** All requests. */
   readonly rows: readonly TraceRow[];
+  /** The time. */
   readonly clock: VirtualClock;
+  /** Where everything is noted. */
   readonly log: RequestLog;
   /** The blocks of a request. */
   readonly sequenceOf: (row: TraceRow) => TraceSequence;
   /** Told once a request is over. */
   readonly onEnd: (request: number, nowMs: number) => void;
+  /** Told of every pass. */
   readonly onPass?: PassObserver | undefined;
 }
 

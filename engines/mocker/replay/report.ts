@@ -20,14 +20,19 @@ export interface Sla {
 
 /** What a report needs besides the log. */
 export interface ReportParts {
+  /** What happened. */
   readonly log: RequestLog;
+  /** To whom. */
   readonly rows: readonly TraceRow[];
   /** Seconds of worker time. @unit seconds */
   readonly prefillWorkerSeconds: number;
   /** Seconds of worker time. @unit seconds */
   readonly decodeWorkerSeconds: number;
+  /** GPUs of a prefill worker. */
   readonly prefillGpus: number;
+  /** GPUs of a worker that answers. */
   readonly decodeGpus: number;
+  /** What makes a request a good one. */
   readonly sla: Sla;
 }
 

@@ -26,19 +26,19 @@ const OUTCOMES: readonly Outcome[] = ["", "completed", "rejected", "failed"];
 
 /** Times of all requests, in columns; a request is its place in the trace. */
 export class RequestLog {
-  /** @unit milliseconds */
+  /** When it came. @unit milliseconds */
   readonly arrival: Float64Array;
   /** NaN: never admitted. @unit milliseconds */
   readonly firstAdmission: Float64Array;
   /** NaN: no token. @unit milliseconds */
   readonly firstToken: Float64Array;
-  /** @unit milliseconds */
+  /** NaN: no second token. @unit milliseconds */
   readonly secondToken: Float64Array;
-  /** @unit milliseconds */
+  /** NaN: no token. @unit milliseconds */
   readonly lastToken: Float64Array;
-  /** @unit milliseconds */
+  /** When it was over; NaN: not yet. @unit milliseconds */
   readonly terminal: Float64Array;
-  /** @unit tokens */
+  /** Tokens of the answer. @unit tokens */
   readonly outputs: Uint32Array;
   /** Most prompt tokens found in a cache at any admission. @unit tokens */
   readonly reused: Uint32Array;

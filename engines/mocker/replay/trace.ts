@@ -17,9 +17,9 @@ export interface TraceRow {
   readonly arrivalMs: number;
   /** Pause after the turn before. @unit milliseconds */
   readonly delayMs: number;
-  /** @unit tokens */
+  /** Length of the prompt. @unit tokens */
   readonly inputTokens: number;
-  /** @unit tokens */
+  /** Length of the answer. @unit tokens */
   readonly outputTokens: number;
   /** Names of the prompt's blocks, numbered by first appearance in the file. */
   readonly blocks: Uint32Array;
@@ -31,6 +31,7 @@ export interface TraceRow {
 export interface Trace {
   /** Tokens that one name stands for. @unit tokens */
   readonly blockSize: number;
+  /** All requests, as in the file. */
   readonly rows: readonly TraceRow[];
   /** Rows by session, in order of turns; sessions in order of appearance. */
   readonly sessions: readonly (readonly TraceRow[])[];

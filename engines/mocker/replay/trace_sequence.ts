@@ -9,11 +9,11 @@ import type { BlockSequence } from "../sequence.ts";
 export interface TracedTokens {
   /** Block names of the prompt; each stands for `traceBlockSize` equal tokens. */
   readonly blocks: Uint32Array;
-  /** @unit tokens */
+  /** Tokens of one name. @unit tokens */
   readonly traceBlockSize: number;
-  /** @unit tokens */
+  /** Length of the prompt. @unit tokens */
   readonly promptTokens: number;
-  /** @unit tokens */
+  /** Longest answer. @unit tokens */
   readonly maxOutputTokens: number;
   /** Ids of the answer, if planned; without them no other request has the same answer. */
   readonly outputTokenIds?: readonly number[] | undefined;

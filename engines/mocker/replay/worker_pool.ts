@@ -12,17 +12,21 @@ export type PassObserver = (nowMs: number, pool: Pool, worker: number, rank: num
 
 /** What a pool needs of the replay. */
 export interface PoolParts {
+  /** Where admissions are noted. */
   readonly log: RequestLog;
   /** Notes that a worker's pass ends later. */
   readonly schedule: (atMs: number, pool: WorkerPool, worker: number) => void;
   /** Takes what a pass brought, at its end. */
   readonly onPassEnd: (pool: WorkerPool, worker: number, passes: readonly RankPass[], nowMs: number) => void;
+  /** Told of every pass. */
   readonly onPass?: PassObserver | undefined;
 }
 
 /** Workers, and which of them may begin a pass. */
 export class WorkerPool {
+  /** Which pool it is. */
   readonly name: Pool;
+  /** Its workers, by number. */
   readonly workers: readonly EngineGroup[];
   readonly #parts: PoolParts;
   readonly #isMarked: Uint8Array;

@@ -17,7 +17,9 @@ export interface WorkloadOptions {
 
 /** A request that may arrive. */
 export interface ReadyTurn {
+  /** From when on. @unit milliseconds */
   readonly readyMs: number;
+  /** Which request. */
   readonly row: TraceRow;
 }
 
