@@ -48,3 +48,12 @@ export function eventText(events: readonly KvEvent[]): string {
     event.kind === "stored" ? `+${event.first}..${event.first + event.count - 1}` : `-${event.hashes.length / 2}`
   ).join(" ");
 }
+
+/** Whole numbers below a bound, the same for the same seed. */
+export function dice(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return (state >>> 8) % below;
+  };
+}

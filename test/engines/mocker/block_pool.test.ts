@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { BlockPool } from "../../../engines/mocker/block_pool.ts";
 import { EngineRequest } from "../../../engines/mocker/engine_request.ts";
 import { KvEventLog } from "../../../engines/mocker/kv_event.ts";
-import { eventText, spec } from "../../support/mock_requests.ts";
+import { dice, eventText, spec } from "../../support/mock_requests.ts";
 
 function setUp(capacity: number) {
   const log = new KvEventLog();
@@ -86,8 +86,7 @@ test("content that is there twice is told once and forgotten with its last copy"
 
 test("thousands of random steps leave no block behind", () => {
   const { pool, request } = setUp(64);
-  let state = 1;
-  const random = (below: number) => (state = Math.imul(state, 48271) % 0x7fffffff >>> 0) % below;
+  const random = dice(1);
   const held: EngineRequest[] = [];
   for (let step = 0; step < 5000; step++) {
     const made = request(step, ...Array.from({ length: 1 + random(6) }, (_, i) => i < 2 ? random(4) : random(50)));

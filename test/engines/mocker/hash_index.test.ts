@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HashIndex } from "../../../engines/mocker/hash_index.ts";
+import { dice } from "../../support/mock_requests.ts";
 
 test("a HashIndex behaves as a Map through thousands of random steps, clashes included", () => {
   const capacity = 200;
@@ -8,8 +9,7 @@ test("a HashIndex behaves as a Map through thousands of random steps, clashes in
   const high = new Uint32Array(capacity);
   const index = new HashIndex(low, high);
   const model = new Map<string, number>();
-  let state = 7;
-  const random = (below: number) => (state = (Math.imul(state, 1103515245) + 12345) >>> 0) % below;
+  const random = dice(7);
   const free = Array.from({ length: capacity }, (_, i) => i);
   for (let step = 0; step < 20_000; step++) {
     // Few low halves, so that many keys want the same slot.

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { RadixCache, SglangRequest } from "../../../engines/mocker/radix_cache.ts";
-import { spec } from "../../support/mock_requests.ts";
+import { dice, spec } from "../../support/mock_requests.ts";
 
 function setUp(pages: number) {
   const cache = new RadixCache(pages, 4, true);
@@ -71,8 +71,7 @@ test("allocate() without room holds nothing", () => {
 
 test("thousands of random requests leave every page free or evictable", () => {
   const { cache, request } = setUp(48);
-  let state = 3;
-  const random = (below: number) => (state = Math.imul(state, 48271) % 0x7fffffff >>> 0) % below;
+  const random = dice(3);
   const held: SglangRequest[] = [];
   for (let step = 0; step < 5000; step++) {
     const blocks = Array.from({ length: 1 + random(7) }, (_, i) => i < 3 ? random(3) : random(40));
