@@ -111,7 +111,9 @@ export class DisaggregatedReplay implements ReplayRun {
 
   drive(nowMs: number): boolean {
     const prefilled = this.#prefill.pool.drive(nowMs);
-    return this.#decode.pool.drive(nowMs) || prefilled;
+    const decoded = this.#decode.pool.drive(nowMs);
+    // The end of a pass without effects may still have found room for a prompt.
+    return prefilled || decoded || this.#actions.length > 0;
   }
 
   #half(name: "prefill" | "decode", { workers, router }: Deployment): Half {

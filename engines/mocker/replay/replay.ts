@@ -83,7 +83,7 @@ export function replayTrace(trace: Trace, options: ReplayOptions): ReplayResult 
     log,
     sequenceOf: (row) => sequenceOf(trace, row, blockSizeOf(options)),
     onEnd: (request, nowMs) => {
-      workload.end(rows[request]!, nowMs);
+      workload.end(rows[request]!, nowMs, log.outcome(request) === "failed");
       options.onProgress?.(++ended, rows.length);
     },
     onPass: options.onPass,

@@ -50,7 +50,7 @@ export class RequestLog {
   readonly rates = new QuantileSketch();
   /** By request, if asked for. */
   readonly details: readonly RequestDetail[] | undefined;
-  /** How many arrived and did not fail. */
+  /** How many arrived. */
   arrived = 0;
   /** Prompt tokens that passes computed. @unit tokens */
   prefillTokens = 0;
@@ -128,8 +128,6 @@ export class RequestLog {
 
   /** A request is over. */
   onEnd(request: number, nowMs: number, outcome: Outcome): void {
-    // The peer forgets requests whose hand-over failed.
-    if (outcome === "failed") this.arrived--;
     this.#outcomes[request] = OUTCOMES.indexOf(outcome);
     this.terminal[request] = nowMs;
   }

@@ -81,10 +81,11 @@ export class Workload {
     return this.#concurrency === undefined ? readyMs : nowMs;
   }
 
-  /** A turn is over, so the next one of its session may come. */
-  end(row: TraceRow, nowMs: number): void {
-    this.#left--;
-    const following = this.#sessions[row.session]![row.turn + 1];
+  /** A turn is over, so the next one of its session may come; after a failure none does. */
+  end(row: TraceRow, nowMs: number, hasFailed: boolean): void {
+    const turns = this.#sessions[row.session]!;
+    this.#left -= hasFailed ? turns.length - row.turn : 1;
+    const following = hasFailed ? undefined : turns[row.turn + 1];
     if (following !== undefined) {
       this.#next.push({ readyMs: nowMs + following.delayMs / this.#speedup, row: following });
     } else if (this.#concurrency !== undefined) {

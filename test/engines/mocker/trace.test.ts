@@ -56,17 +56,25 @@ test("a Workload lets turns follow each other and keeps to the number in flight"
   const trace = readTrace(text.join("\n"), 4);
   const timed = new Workload(trace, { arrivalSpeedup: 2 });
   assert.deepEqual([timed.take(0)?.row.index, timed.take(0)?.row.index, timed.take(0)], [0, 2, undefined]);
-  timed.end(trace.rows[0]!, 100);
+  timed.end(trace.rows[0]!, 100, false);
   assert.deepEqual([timed.nextMs, timed.isDone], [115, false]);
 
   const closed = new Workload(trace, { concurrency: 1 });
   assert.deepEqual([closed.take(0)?.row.index, closed.take(0)], [0, undefined]);
-  closed.end(trace.rows[0]!, 10);
+  closed.end(trace.rows[0]!, 10, false);
   assert.equal(closed.take(40)?.row.index, 1);
-  closed.end(trace.rows[1]!, 50);
+  closed.end(trace.rows[1]!, 50, false);
   assert.equal(closed.take(50)?.row.index, 2);
-  closed.end(trace.rows[2]!, 60);
+  closed.end(trace.rows[2]!, 60, false);
   assert.equal(closed.isDone, true);
+
+  const failing = new Workload(trace);
+  failing.take(0);
+  failing.take(0);
+  failing.end(trace.rows[0]!, 10, true);
+  assert.deepEqual([failing.nextMs, failing.isDone], [Infinity, false]);
+  failing.end(trace.rows[2]!, 10, false);
+  assert.equal(failing.isDone, true);
   assert.throws(() => new Workload(trace, { concurrency: 0 }), RangeError);
   assert.throws(() => new Workload(trace, { arrivalSpeedup: 0 }), RangeError);
 });
