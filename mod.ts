@@ -29,6 +29,7 @@ export {
   type JsonObject,
 } from "./src/engine/engine.ts";
 export { type AbortReason, type EngineClock, type GenerateContext, RequestAborted } from "./src/engine/context.ts";
+export { KvBlocks, type KvBlocksOptions, type NamedBlocks } from "./src/engine/kv_blocks.ts";
 export type {
   ComponentSnapshot,
   KvEventPublisher,
@@ -39,6 +40,7 @@ export type {
   StoredItem,
   StoredTokens,
 } from "./src/engine/kv_source.ts";
+export { forcedDpRank, offsetEndpointPort, validateDpRank } from "./src/engine/dp_rank.ts";
 export type { MetricsRegistry, MetricsSource } from "./src/engine/metrics_source.ts";
 export type { HeaderCarrier, Span, SpanAttributes, SpanValue, TraceContext } from "./src/engine/span.ts";
 export type { OptionRow, OptionValues } from "./src/engine/option.ts";

@@ -4,17 +4,8 @@
  * @source dynamo 1.6.1, `dynamo/common/backend/sample_engine.py`: the same tokens, flags and hand-over
  * @module
  */
-import {
-  chunk,
-  defineEngine,
-  DynamoError,
-  type Engine,
-  type EngineModule,
-  type GenerateChunk,
-  type GenerateRequest,
-  type TopLogprob,
-  usage,
-} from "@stator/worker";
+import { chunk, defineEngine, DynamoError, KvBlocks, usage } from "@stator/worker";
+import type { Engine, EngineModule, GenerateChunk, GenerateRequest, TopLogprob } from "@stator/worker";
 
 /** Settings of the sample engine. */
 export interface SampleEngineOptions {
@@ -30,19 +21,29 @@ export interface SampleEngineOptions {
 
 const VOCABULARY = 32_000;
 const MAX_TOP_LOGPROBS = 20;
+const [BLOCK_SIZE, TOTAL_BLOCKS] = [16, 1000];
 
 /** Makes a sample engine. */
 export function sampleEngine(options: SampleEngineOptions = {}): Engine {
   const { modelName = "stator-sample", maxTokens = 16, delay = 0.01, disaggregationMode = "agg" } = options;
   const handle = () => crypto.randomUUID().replaceAll("-", "");
+  const hasCache = disaggregationMode !== "encode";
+  const cache = new KvBlocks({ totalBlocks: TOTAL_BLOCKS });
+  let blockCount = 0n;
+  /** Stores made-up blocks, as many as a prompt has, until it is disposed. */
+  const storeBlocks = (prompt: number): Disposable => {
+    const blockHashes = Array.from({ length: Math.max(1, Math.floor(prompt / BLOCK_SIZE)) }, () => ++blockCount);
+    const tokenIds = Array.from({ length: BLOCK_SIZE * blockHashes.length }, (_, i) => i);
+    return cache.store({ tokenIds, blockHashes });
+  };
 
   return defineEngine({
     start: () =>
       Promise.resolve({
         model: modelName,
         contextLength: 2048,
-        kvCacheBlockSize: 16,
-        totalKvBlocks: 1000,
+        kvCacheBlockSize: BLOCK_SIZE,
+        totalKvBlocks: TOTAL_BLOCKS,
         maxNumSeqs: 64,
         maxNumBatchedTokens: 2048,
       }),
@@ -63,6 +64,7 @@ export function sampleEngine(options: SampleEngineOptions = {}): Engine {
       const isPrefill = disaggregationMode === "prefill";
       const count = isPrefill ? 1 : request.stop_conditions.max_tokens ?? maxTokens;
       if (count === 0) return yield chunk.length(usage(prompt, 0));
+      using _blocks = storeBlocks(prompt);
       using _span = ctx.startSpan("sample.tokens", { prompt_len: prompt });
       const startedAt = ctx.clock.now();
       for (let i = 0; i < count; i++) {
@@ -84,6 +86,9 @@ export function sampleEngine(options: SampleEngineOptions = {}): Engine {
       sampling_options: { temperature: 0 },
     }),
 
+    kvEventSources: () => hasCache ? [cache.source] : [],
+    componentMetricsDpRanks: () => hasCache ? [cache.dpRank] : [],
+    attachSnapshotPublisher: (publisher) => cache.report(publisher),
     cleanup() {},
   });
 }
@@ -108,7 +113,6 @@ export const module: EngineModule = {
   options: [
     { key: "maxTokens", flag: "max-tokens", type: "integer", default: 16, min: 0, group, help: "tokens of an answer" },
     { key: "delay", flag: "delay", type: "number", default: 0.01, min: 0, unit: "seconds", group, help: "per token" },
-    { key: "disableKvRouting", flag: "disable-kv-routing", type: "boolean", group, help: "as is: it publishes none" },
   ],
   defaults: { component: "sample" },
   create: (values) => sampleEngine(values as SampleEngineOptions),

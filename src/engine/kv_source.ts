@@ -106,11 +106,20 @@ export type KvEventSource =
     readonly kind: "zmq";
     /** The rank; the engine has to stamp its batches with it. @default 0 */
     readonly dpRank?: number;
-    /** Where that socket is, such as `tcp://127.0.0.1:5557`. */
+    /**
+     * Where that socket listens, such as `tcp://127.0.0.1:5557`; vLLM's listens if its own endpoint has a `*`. With `*`
+     * as host, as in `tcp://*:5557`, the worker listens, for an engine whose socket connects. Engines of several ranks
+     * have a port for each: see `offsetEndpointPort`.
+     */
     readonly endpoint: string;
     /** Its topic. @default "", all */
     readonly topic?: string;
-    /** Where missed batches can be asked for, if the engine has a replay socket. */
+    /**
+     * Where batches that got lost can be asked for, such as `tcp://127.0.0.1:5558`: the `replay_endpoint` of vLLM. Those
+     * from before the worker came are asked for, too.
+     *
+     * @default none, and what is lost is lost
+     */
     readonly replayEndpoint?: string;
     /** Token that stands for pieces of an image. */
     readonly imageTokenId?: number;

@@ -5,6 +5,7 @@
  */
 
 const COMPONENT = "dynamo_component_";
+const KV = `${COMPONENT}kv_publisher_`;
 const HANDLER = "dynamo_work_handler_";
 const OURS = "stator_";
 
@@ -21,12 +22,13 @@ const CACHE = [
   "model_name",
   "worker_id",
 ];
+const WORKER = ["dynamo_component", "dynamo_namespace", "worker_id"];
+const KV_REASON = ["dynamo_component", "dynamo_namespace", "event_type", "reason", "worker_id"];
 const MODEL = ["dynamo_component", "dynamo_endpoint", "dynamo_namespace", "model", "model_name", "worker_id"];
 
 /**
  * One row for each metric: name, help, labels, and for a histogram its buckets.
  *
- * Not there yet: `dynamo_component_kv_publisher_engines_dropped_events_total`.
  * Metrics of our own, beyond Dynamo's, begin with `stator_`; `docs/metrics.md` has all of them.
  *
  * @source dynamo-runtime 1.6.1, `metrics/prometheus_names.rs`; dynamo-backend-common 1.6.1, `metrics.rs`
@@ -82,6 +84,29 @@ export const CATALOGUE = {
     `${COMPONENT}kv_cache_hit_rate`,
     "Prefix cache hit rate (0.0-1.0). Portable across engines.",
     CACHE,
+  ),
+  kvEngineDropped: row(
+    `${KV}engines_dropped_events_total`,
+    "Total number of raw events dropped by engines before reaching publisher (detected via event_id gaps)",
+    WORKER,
+  ),
+  kvZmqEvents: row(`${KV}zmq_events_total`, "Total number of ZMQ KV events seen by the relay", [
+    ...["dynamo_component", "dynamo_namespace", "event_type", "stage", "worker_id"],
+  ]),
+  kvZmqFiltered: row(
+    `${KV}zmq_filtered_events_total`,
+    "Total number of ZMQ KV events filtered before conversion",
+    KV_REASON,
+  ),
+  kvZmqUnusable: row(
+    `${KV}zmq_conversion_issues_total`,
+    "Total number of ZMQ KV events dropped due to conversion issues",
+    KV_REASON,
+  ),
+  kvZmqEmpty: row(
+    `${KV}zmq_suspicious_events_total`,
+    "Total number of suspicious-but-forwarded ZMQ KV events",
+    KV_REASON,
   ),
   engineRequests: row(
     "dynamo_engine_request",
@@ -144,6 +169,11 @@ export const CATALOGUE = {
     `${OURS}metrics_source_failures_total`,
     "Scrapes of /metrics that had to leave out a metrics source of the engine",
     ["reason", "source", "worker_id"],
+  ),
+  kvBatchesDropped: row(
+    `${OURS}kv_engine_batches_dropped_total`,
+    "Batches of an engine's KV events that were dropped whole",
+    ["dynamo_component", "dynamo_namespace", "reason", "worker_id"],
   ),
   buildInfo: row(`${OURS}build_info`, "Version of the worker framework and its runtime; always 1", [
     "runtime",

@@ -6,6 +6,7 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { type EndpointName, endpointPath, hexId } from "../protocol/record.ts";
 import { createEndpointFamilies, type EndpointMetrics } from "./endpoint_metrics.ts";
+import { createKvEventFamilies, type KvEventMetrics } from "./kv_event_metrics.ts";
 import { CATALOGUE, type Row } from "./metric_catalogue.ts";
 import { endpointLabels, modelLabels, type ModelName } from "./metric_labels.ts";
 
@@ -68,6 +69,8 @@ export interface Metrics {
   lifecycle(name: EndpointName, model: ModelName): LifecycleMetrics;
   /** Gauges of an engine's cache; those of the ranks named are there from this call on. */
   cache(name: EndpointName, model: ModelName, ranks: readonly number[]): CacheGauges;
+  /** Counts of KV events; there from this call on. */
+  kvEvents(name: EndpointName): KvEventMetrics;
   /** Time from the frontend's send to our receipt, by wall clock. */
   transit(seconds: number): void;
   /** Time from receipt to the prologue. */
@@ -98,6 +101,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const histogram = (config: Row): Histogram => new Histogram({ ...config, registers });
 
   const endpointFamilies = createEndpointFamilies(registry);
+  const kvEvents = createKvEventFamilies(registry);
   const uptime = gauge(CATALOGUE.uptime);
   const modelLoadTime = gauge(CATALOGUE.modelLoadTime);
   const drainTime = gauge(CATALOGUE.drainTime);
@@ -164,6 +168,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       for (const rank of ranks) set(rank, { kvTotalBlocks: 0, gpuCacheUsage: 0 });
       return set;
     },
+    kvEvents: (name) => kvEvents(instanceId, name),
     transit: (seconds) => transit.observe(seconds),
     firstResponse: (seconds) => firstResponse.observe(seconds),
     permitWait: (seconds) => permitWait.observe(seconds),

@@ -15,6 +15,7 @@ import {
 } from "./conformance_bench.ts";
 import type { ConformanceFailure } from "./conformance_report.ts";
 import { within } from "./kit_time.ts";
+import { componentMetrics, kvEventSources } from "./rank_checks.ts";
 
 /** The worker id engines are started with. @source dynamo-backend-common 1.6.1, `testing.rs`: `start(0)` */
 const WORKER_ID = 0n;
@@ -38,15 +39,6 @@ async function start(bench: Bench): Promise<Outcome> {
     return failed("EmptyModelInConfig", "start returned a config without a model name");
   }
   return PASSED;
-}
-
-// The hooks come with KV events and component metrics; their checks have their place and their names already.
-function kvEventSources(): Promise<Outcome> {
-  return Promise.resolve(notApplicable("engines of this version have no KV event sources"));
-}
-
-function componentMetrics(): Promise<Outcome> {
-  return Promise.resolve(notApplicable("engines of this version have no component metrics"));
 }
 
 async function drain({ engine, limitMs, time }: Bench): Promise<Outcome> {

@@ -9,13 +9,13 @@ import type { ModelName } from "../observe/metric_labels.ts";
 import type { Begun } from "../pipeline/generate.ts";
 import type { WorkerType } from "../protocol/model_card.ts";
 import { type FirstTokens, openFirstTokens } from "./first_tokens.ts";
-import { kvSources, publishKvEvents } from "./kv_publishers.ts";
+import { type KvPublishingParts, kvSources, publishKvEvents } from "./kv_publishers.ts";
 import type { RecoveryParts } from "./kv_recovery.ts";
 import type { ResolvedWorkerOptions } from "./options.ts";
 import { openSnapshots } from "./snapshots.ts";
 
 /** What events are made of. */
-export interface WorkerEventsParts extends RecoveryParts {
+export interface WorkerEventsParts extends RecoveryParts, Pick<KvPublishingParts, "platform"> {
   /** The engine, started. */
   readonly engine: Engine;
   /** What `start` returned. */
@@ -41,6 +41,7 @@ export interface WorkerEvents extends AsyncDisposable {
  */
 export async function openEvents(parts: WorkerEventsParts): Promise<WorkerEvents> {
   const { engine, config, options, role, planes, name, clock, log } = parts;
+  if (options.disableKvRouting) return { begun: null, [Symbol.asyncDispose]: () => Promise.resolve() };
   const { events } = planes;
   await using undo = new AsyncDisposableStack();
   undo.use(await openSnapshots(engine, { ...parts, events }));
@@ -51,10 +52,8 @@ export async function openEvents(parts: WorkerEventsParts): Promise<WorkerEvents
     const ranks = { start: config.dataParallelStartRank ?? 0, size: config.dataParallelSize ?? 1 };
     const sources = await kvSources(engine, ranks);
     const hasIndexer = role !== "encode" && options.localIndexer;
-    if (isPublishable(sources.length, config, log)) {
-      undo.use(
-        await publishKvEvents(sources, { ...parts, events, blockSize: config.kvCacheBlockSize, ranks, hasIndexer }),
-      );
+    if (isPublishable(sources, config, log)) {
+      undo.use(await publishKvEvents(sources, { ...parts, events, blockSize: config.kvCacheBlockSize, hasIndexer }));
     }
   }
   const opened = undo.move();
@@ -64,9 +63,13 @@ export async function openEvents(parts: WorkerEventsParts): Promise<WorkerEvents
   };
 }
 
-function isPublishable(sources: number, { kvCacheBlockSize }: EngineConfig, log: Log): boolean {
-  if (sources === 0) return false;
-  if (kvCacheBlockSize !== undefined) return true;
+function isPublishable(
+  sources: readonly unknown[],
+  config: EngineConfig,
+  log: Log,
+): config is EngineConfig & { readonly kvCacheBlockSize: number } {
+  if (sources.length === 0) return false;
+  if (config.kvCacheBlockSize !== undefined) return true;
   log.warn(
     "This worker will not be KV-routed: start() returned no kvCacheBlockSize, so its KV events are not published",
   );

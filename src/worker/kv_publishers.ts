@@ -9,20 +9,23 @@ import type { EventPlane, EventPublisher } from "../event_plane/event_plane.ts";
 import { KvEventLog } from "../kv/event_log.ts";
 import { LocalIndexer } from "../kv/local_indexer.ts";
 import { PushSource } from "../kv/push_source.ts";
+import { openZmqSource } from "../kv/zmq_source.ts";
 import type { Log } from "../observe/log.ts";
+import type { Net, Random } from "../platform/platform.ts";
 import { DynamoError, invalidArgument } from "../protocol/error.ts";
 import { KV_EVENTS_TOPIC } from "../protocol/event.ts";
 import { announceChannel, announceSource, endpointScope } from "./event_records.ts";
 import { type RecoveryParts, serveRecovery } from "./kv_recovery.ts";
+import { SelfTest } from "./kv_self_test.ts";
 
 /** What KV events are published with. */
 export interface KvPublishingParts extends RecoveryParts {
   /** How events leave. */
   readonly events: EventPlane;
-  /** The engine's block size; without one its events mean nothing to routers. @unit tokens */
-  readonly blockSize: number | undefined;
-  /** The ranks that the worker's card declares. */
-  readonly ranks: Ranks;
+  /** Sockets and chance, for engines with sockets of their own. */
+  readonly platform: { readonly net: Net; readonly random: Random };
+  /** The engine's block size. @unit tokens */
+  readonly blockSize: number;
   /** Whether routers may ask for what they missed. */
   readonly hasIndexer: boolean;
 }
@@ -64,33 +67,68 @@ export async function publishKvEvents(
   parts: KvPublishingParts,
 ): Promise<AsyncDisposable> {
   await using undo = new AsyncDisposableStack();
-  for (const source of sources) undo.use(await openSource(source, parts));
+  const opened: { readonly source: KvEventSource; readonly publisher: RankPublisher }[] = [];
+  for (const source of sources) opened.push({ source, publisher: undo.use(await openPublisher(source, parts)) });
+  // Engines may publish at once, and the first event is the one that has to come back.
+  await Promise.all(opened.map(({ publisher }) => publisher.selfTest.begun));
+  for (const { source, publisher } of opened) undo.use(await openSource(source, publisher, parts));
   return undo.move();
 }
 
-async function openSource(source: KvEventSource, parts: KvPublishingParts): Promise<AsyncDisposable> {
-  const { events, planes: { discovery }, name, blockSize, hasIndexer, log } = parts;
-  const { dpRank = 0 } = source;
+/** What publishes the events of one rank. */
+interface RankPublisher extends AsyncDisposable {
+  readonly events: KvEventLog;
+  readonly selfTest: SelfTest;
+  send(payload: Uint8Array): void;
+}
+
+async function openPublisher({ dpRank = 0 }: KvEventSource, parts: KvPublishingParts): Promise<RankPublisher> {
+  const { events, planes: { discovery }, name, hasIndexer, clock, log } = parts;
   await using undo = new AsyncDisposableStack();
   const publisher = undo.use(await events.publisher(endpointScope(name), KV_EVENTS_TOPIC));
   undo.use(await announceChannel(discovery, publisher));
   const indexer = hasIndexer ? new LocalIndexer(discovery.instanceId, dpRank) : null;
   const recovery = indexer === null ? null : undo.use(await serveRecovery(parts, indexer, publisher.id));
   undo.use(await announceSource(discovery, publisher, { name, dpRank, recovery: recovery?.instance ?? null }));
-  const eventLog = new KvEventLog(discovery.instanceId, indexer);
-  const send = (payload: Uint8Array) => publisher.publish(payload);
-  if (source.kind === "push") {
-    const push = new PushSource({
-      dpRank,
-      blockSize: blockSize!,
-      log: eventLog,
-      send,
-      reportLeft: leftReport(log, dpRank),
-    });
-    undo.defer(() => push.close());
-    await source.onReady(push);
-  }
+  const selfTest = undo.use(new SelfTest({ publisher, dpRank, plane: events.name, discovery, clock, log }));
   log.info("Publishing KV events", { dp_rank: dpRank, publisher: String(publisher.id), ...address(publisher) });
+  const opened = undo.move();
+  return {
+    events: new KvEventLog(discovery.instanceId, indexer),
+    selfTest,
+    send(payload) {
+      publisher.publish(payload);
+      selfTest.published();
+    },
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+/** Lets an engine's events in. */
+async function openSource(
+  source: KvEventSource,
+  publisher: RankPublisher,
+  parts: KvPublishingParts,
+): Promise<AsyncDisposable> {
+  const { platform, blockSize, metrics, name, clock, log } = parts;
+  const { dpRank = 0 } = source;
+  const { events } = publisher;
+  const common = { dpRank, blockSize, send: (payload: Uint8Array) => publisher.send(payload) };
+  const counts = metrics.kvEvents(name);
+  if (source.kind === "zmq") {
+    const { imageTokenId } = source;
+    const image = imageTokenId === undefined ? {} : { imageTokenId };
+    const world = { net: platform.net, random: platform.random, clock };
+    try {
+      return await openZmqSource({ ...common, ...image, source, world, events, metrics: counts, log });
+    } catch (cause) {
+      throw invalidArgument(`The KV event source of rank ${dpRank} cannot be opened: ${(cause as Error).message}`);
+    }
+  }
+  await using undo = new AsyncDisposableStack();
+  const push = new PushSource({ ...common, log: events, reportLeft: leftReport(log, dpRank) });
+  undo.defer(() => push.close());
+  await source.onReady(push);
   return undo.move();
 }
 

@@ -62,6 +62,8 @@ export interface WorkerOptions {
   readonly eventPlaneHost?: string;
   /** ZeroMQ brokers to publish through, as `xsub=<url>,xpub=<url>`. @default none @env DYN_ZMQ_BROKER_URL */
   readonly zmqBrokerUrl?: string;
+  /** Publish no KV events and no load, so that routers choose this worker by their own counts only. @default false */
+  readonly disableKvRouting?: boolean;
   /** Keep published KV blocks, so that a router that missed some can ask for them. @default true @env STATOR_LOCAL_INDEXER */
   readonly localIndexer?: boolean;
   /** What frontends should encode requests with. @default "msgpack" @env DYN_REQUEST_PLANE_CODEC */
@@ -201,6 +203,7 @@ type Defaulted =
   | "selfHostMetadata"
   | "requestPlane"
   | "responsePlane"
+  | "disableKvRouting"
   | "localIndexer"
   | "requestPlaneCodec"
   | "tcpRpcPort"

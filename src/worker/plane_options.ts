@@ -80,6 +80,14 @@ export const PLANE_OPTIONS: readonly OptionRow[] = [
       "brokers to publish through, as xsub=tcp://host:port,xpub=tcp://host:port; without, publishers have sockets of their own",
   },
   {
+    key: "disableKvRouting",
+    flag: "disable-kv-routing",
+    type: "boolean",
+    default: false,
+    group: "Event plane",
+    help: "publish no KV events and no load",
+  },
+  {
     key: "localIndexer",
     env: "STATOR_LOCAL_INDEXER",
     type: "boolean",

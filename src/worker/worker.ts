@@ -218,7 +218,7 @@ export class WorkerLife {
     const device = deviceType(this.#platform.process.env);
     const wire = { codec: options.requestPlaneCodec, deviceType: device };
     const kvLog = targetLog(this.#rootLog, "stator::kv");
-    const about = { engine, config, options, planes, metrics, name, role, model, clock };
+    const about = { platform: this.#platform, engine, config, options, planes, metrics, name, role, model, clock };
     const events = await connect(openEvents({ ...about, ...wire, log: kvLog }));
     undo.defer(async () => void await budget.run("drain", () => events[Symbol.asyncDispose]()));
     undo.defer(async () => { //                                                                 5. background work ends

@@ -20,13 +20,15 @@ function translate(events: readonly object[], translator = new EngineEventTransl
 
 /** Why events were left out, or where the blocks of the others lie. */
 function fates(...events: object[]): string[] {
-  return translate(events).map((each) => "filtered" in each ? each.filtered : each.change.tier);
+  return translate(events).map((each) =>
+    "change" in each ? each.change.tier : "filtered" in each ? each.filtered : "unusable"
+  );
 }
 
 /** Local hashes of the first blocks of the stores. */
 function hashes(translations: readonly Translation[]): (bigint | string | undefined)[] {
   return translations.map((each) => {
-    if ("filtered" in each) return each.filtered;
+    if (!("change" in each)) return "filtered" in each ? each.filtered : "unusable";
     const { data } = each.change;
     return data !== "cleared" && "stored" in data ? data.stored.blocks[0]?.tokens_hash : undefined;
   });
@@ -37,7 +39,7 @@ const media: readonly (readonly [string | null, string])[] = [
   ...[["CPU", "host_pinned"], ["CPU_PINNED", "host_pinned"], ["CPU_TIER1", "host_pinned"]] as const,
   ...[["CPU_TIER2", "disk"], ["DISK", "disk"], ["NVME", "disk"], ["STORAGE", "disk"]] as const,
   ...[["EXTERNAL", "external"], ["NETWORK", "external"], ["REMOTE", "external"], ["SHARED", "external"]] as const,
-  ...[["FS", "medium"], ["OBJ", "medium"], ["toString", "medium"]] as const,
+  ...[["FS", "unknown_medium"], ["OBJ", "unknown_medium"], ["toString", "unknown_medium"]] as const,
 ];
 
 for (const [medium, fate] of media) {
@@ -46,27 +48,40 @@ for (const [medium, fate] of media) {
 }
 
 const filters: readonly (readonly [string, readonly object[], readonly string[]])[] = [
-  ["locality", ["LOCAL", "REMOTE", "?"].map((locality) => stored(1, { locality })), ["device", "locality", "locality"]],
-  ["ownership", ["framework", "kvcr"].map((ownership) => stored(1, { ownership })), ["device", "ownership"]],
-  ["clearing by others", [{ type: "AllBlocksCleared", ownership: "kvcr" }], ["ownership"]],
-  ["unknown kinds of events", [{ type: "BlockMoved" }], ["ignored"]],
+  [
+    "locality",
+    ["LOCAL", "REMOTE", "?"].map((locality) => stored(1, { locality })),
+    ["device", "non_local_locality", "non_local_locality"],
+  ],
+  [
+    "ownership",
+    [null, "framework", "kvcr"].map((ownership) => stored(1, { ownership })),
+    ["device", "unknown_ownership", "unsupported_ownership"],
+  ],
+  ["clearing by others", [{ type: "AllBlocksCleared", ownership: "kvcr" }], ["unsupported_ownership"]],
+  ["unknown kinds of events", [{ type: "BlockMoved" }], ["ignored_event"]],
   [
     "kinds of attention",
-    ["full_attention", "mla_attention", "sink_full_attention", "mamba"].map((kv_cache_spec_kind) =>
+    ["full_attention", "mla_attention", "sink_full_attention", "mamba", "?"].map((kv_cache_spec_kind) =>
       stored(1, { kv_cache_spec_kind })
     ),
-    ["device", "device", "device", "cache_kind"],
+    ["device", "device", "device", "non_main_attention_kind", "unknown_kind"],
   ],
   [
     "groups, which are learned",
     [
       ...[stored(1, { group_idx: 0 }), stored(1, { group_idx: 2 })],
       ...[stored(1, { group_idx: 2, kv_cache_spec_kind: "full_attention" }), removed(1, { group_idx: 2 })],
+      ...[stored(1, { group_idx: 0, kv_cache_spec_kind: "mamba" }), stored(2, { group_idx: 0 })],
+      ...[stored(1, { group_idx: 3, kv_cache_spec_kind: "?" }), stored(2, { group_idx: 3 })],
     ],
-    ["device", "cache_group", "device", "device"],
+    [
+      ...["device", "unlearned_group_idx", "device", "device"],
+      ...["non_main_attention_kind", "non_main_attention_group", "unknown_kind", "unknown_kind"],
+    ],
   ],
-  ["a parent among its blocks", [stored(5, { parent_block_hash: 5 })], ["duplicate_hash"]],
-  ["a block twice", [stored(5, { block_hashes: [5, 6, 5] })], ["duplicate_hash"]],
+  ["a parent among its blocks", [stored(5, { parent_block_hash: 5 })], ["unusable"]],
+  ["a block twice", [stored(5, { block_hashes: [5, 6, 5] })], ["unusable"]],
 ];
 
 for (const [name, events, expected] of filters) {
@@ -80,7 +95,7 @@ test("a child takes its parent's namespace, until that is unclear or gone", () =
   const salt = (cache_salt: string) => stored(1, { cache_salt });
   assert.deepEqual(hashes(translate([salt("a"), child])), [salted, salted]);
   assert.deepEqual(hashes(translate([stored(1), child])), [plain, plain]);
-  assert.deepEqual(hashes(translate([salt("a"), salt("b"), child])).at(-1), "ambiguous_namespace");
+  assert.deepEqual(hashes(translate([salt("a"), salt("b"), child])).at(-1), "ambiguous_cache_namespace");
   assert.deepEqual(hashes(translate([salt("b"), salt("a"), { ...child, cache_salt: "a" }])).at(-1), salted);
   assert.deepEqual(hashes(translate([salt("a"), removed(1), child])).at(-1), plain);
   assert.deepEqual(hashes(translate([salt("a"), { type: "AllBlocksCleared" }, child])).at(-1), plain);

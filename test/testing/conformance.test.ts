@@ -10,9 +10,8 @@ for (const role of ["agg", "prefill", "decode", "encode"] as const) {
     const factory = () => sampleEngine({ disaggregationMode: role });
     const report = await runConformance(factory, { role, throw: true });
     const skipped = report.checks.filter(({ status }) => status !== "passed").map(({ name }) => name);
-    const notYet = ["kv_event_sources", "component_metrics"];
     const forTokens = role === "encode" ? ["max_tokens", "usage", "log_probs", "cancellation_mid_stream"] : [];
-    assert.deepEqual(skipped, [...notYet, ...forTokens, "drain"]);
+    assert.deepEqual(skipped, [...forTokens, "drain"]);
   });
 }
 

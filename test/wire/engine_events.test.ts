@@ -7,12 +7,12 @@ import { decodeZmqFrames, encodeZmqFrames, EventSequence } from "../../src/proto
 import { engineCaptures, eventCaptures, hexOf } from "./kv_golden.ts";
 
 /** Inputs after which a stock worker published nothing, and why. */
-const SILENT: Readonly<Record<string, FilterReason | RegExp>> = {
-  map_stored_unknown_medium: "medium",
-  map_stored_remote: "locality",
-  map_stored_sliding_window: "cache_kind",
+const SILENT: Readonly<Record<string, FilterReason | "unusable" | RegExp>> = {
+  map_stored_unknown_medium: "unknown_medium",
+  map_stored_remote: "non_local_locality",
+  map_stored_sliding_window: "non_main_attention_kind",
   bytes_hash_rejected: /block hash is no 64-bit integer/,
-  self_ref_dropped: "duplicate_hash",
+  self_ref_dropped: "unusable",
   dp_rank_omitted_two_element_batch: /a batch of 2 members, not 3/,
 };
 
@@ -32,7 +32,10 @@ for (const { label, frames } of engineCaptures()) {
       return;
     }
     const translations = translator.translate(decodeEngineBatch(batch));
-    assert.deepEqual(translations.flatMap((each) => "filtered" in each ? [each.filtered] : []), silent ? [silent] : []);
+    assert.deepEqual(
+      translations.flatMap((each) => "filtered" in each ? [each.filtered] : "unusable" in each ? ["unusable"] : []),
+      silent ? [silent] : [],
+    );
     const payloads = log.append(translations.flatMap((each) => "change" in each ? [each.change] : []));
     const expected = published.filter((each) => each.label === `zmq_${label}`);
     assert.equal(expected.length, silent ? 0 : 1);
