@@ -160,7 +160,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     cache(name, model, ranks) {
       const labels = modelLabels(instanceId, name, model);
       const set: CacheGauges = (dpRank, { kvTotalBlocks, gpuCacheUsage: usage, kvCacheHitRate: hitRate = null }) => {
-        const ranked = { ...labels, dp_rank: String(dpRank) };
+        const ranked = { dp_rank: String(dpRank), ...labels };
         totalBlocks.set(ranked, kvTotalBlocks);
         gpuCacheUsage.set(ranked, usage);
         if (hitRate !== null) kvCacheHitRate.set(ranked, hitRate);

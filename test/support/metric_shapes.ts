@@ -5,16 +5,6 @@
  */
 import assert from "node:assert/strict";
 
-const PER_RANK = "per-rank gauges come with the snapshots of the KV publisher";
-const KV_EVENTS = "counted by the publisher of KV events";
-
-/** What Dynamo's worker has and ours has not, with the reason. */
-const THEIRS: Readonly<Record<string, string>> = {
-  dynamo_component_gpu_cache_usage_percent: PER_RANK,
-  dynamo_component_total_blocks: PER_RANK,
-  dynamo_component_kv_publisher_engines_dropped_events_total: KV_EVENTS,
-};
-
 /** What ours has and Dynamo's worker has not, with the reason. */
 const OURS: Readonly<Record<string, string>> = {
   stator_build_info: "says which framework and runtime answer",
@@ -43,14 +33,10 @@ function shapes(text: string): Map<string, Shape> {
   return new Map(families);
 }
 
-/** Checks that two expositions differ by what is listed above, or by `theirsOnly`: by all of it and by nothing else. */
-export function assertParity(oursText: string, theirsText: string, theirsOnly = THEIRS): void {
+/** Checks that ours is theirs and what is listed above: all of it and nothing else. */
+export function assertParity(oursText: string, theirsText: string): void {
   const [ours, theirs] = [shapes(oursText), shapes(theirsText)];
-  assert.deepEqual(without(ours, OURS), without(theirs, theirsOnly));
+  assert.deepEqual([...ours].filter(([name]) => !(name in OURS)), [...theirs]);
   // A list that is longer than the difference would hide the next one.
-  for (const name of Object.keys(theirsOnly)) assert.ok(theirs.has(name) && !ours.has(name), name);
   for (const name of Object.keys(OURS)) assert.ok(ours.has(name) && !theirs.has(name), name);
 }
-
-const without = (families: Map<string, Shape>, names: Readonly<Record<string, string>>): [string, Shape][] =>
-  [...families].filter(([name]) => !(name in names));

@@ -127,6 +127,37 @@ def router():
         socket.send_multipart([client, b"", (-1).to_bytes(8, "big", signed=True), b""])
 
 
+def engine():
+    """Plays vLLM: publishes batches and replays what it published, as its test tells it over a ROUTER of its own.
+
+    A test says `publish`, `keep` (as if it got lost) or `restart`, then the batch. Numbers count from 0.
+    """
+    publisher, replay, control = make(zmq.PUB), make(zmq.ROUTER), make(zmq.ROUTER)
+    for name, socket in (("pub", publisher), ("replay", replay), ("control", control)):
+        socket.bind("tcp://127.0.0.1:*")
+        say(name, socket.getsockopt_string(zmq.LAST_ENDPOINT))
+    kept = []
+    poller = zmq.Poller()
+    poller.register(replay, zmq.POLLIN)
+    poller.register(control, zmq.POLLIN)
+    while True:
+        ready = dict(poller.poll())
+        if replay in ready:
+            client, empty, start = replay.recv_multipart()
+            say("asked", int.from_bytes(start, "big"))
+            for number in range(int.from_bytes(start, "big"), len(kept)):
+                replay.send_multipart([client, b"", number.to_bytes(8, "big"), kept[number]])
+            replay.send_multipart([client, b"", (-1).to_bytes(8, "big", signed=True), b""])
+        if control in ready:
+            _, order, batch = control.recv_multipart()
+            if order == b"restart":
+                kept.clear()
+            kept.append(batch)
+            if order != b"keep":
+                publisher.send_multipart([b"", (len(kept) - 1).to_bytes(8, "big"), batch])
+            say("did", order.decode(), len(kept) - 1)
+
+
 def rep():
     """Echoes."""
     socket = make(zmq.REP)
