@@ -143,7 +143,8 @@ export async function startRig(engine: Engine, options: RigOptions = {}): Promis
   const info = await worker.start();
   // Disposed before the worker, so that streams a test leaves behind do not hold the shutdown up.
   const frontend = undo.use(await openRawFrontend());
-  const { transport } = decodeInstance(store.list("v1/instances")[0]!.value);
+  const instances = store.list("v1/instances").map(({ value }) => decodeInstance(value));
+  const { transport } = instances.find(({ endpoint }) => endpoint === info.endpoint.endpoint)!;
   if (!("tcp" in transport)) throw new TypeError("the worker does not serve over tcp");
   const slash = transport.tcp.indexOf("/");
   const [address, path] = [transport.tcp.slice(0, slash), transport.tcp.slice(slash + 1)];
