@@ -24,8 +24,9 @@ function rig(dpRank = 0) {
   const counts = async () =>
     (await metrics.text()).split("\n").flatMap((line) => {
       const found = /^(?:dynamo_component_kv_publisher|stator_kv)_(\w+?)(?:_total)?\{(.*)\} (\S+)$/.exec(line);
-      const labels = found?.[2]!.replace(/dynamo_\w+="\w+",?|,?worker_id="7"/g, "").replace(/\w+="(\w+)"/g, "$1");
-      return found === null ? [] : [`${found[1]} ${labels} ${found[3]}`];
+      if (found === null) return [];
+      const labels = found[2]!.replace(/dynamo_\w+="\w+",?|,?worker_id="7"/g, "").replace(/\w+="(\w+)"/g, "$1");
+      return [`${found[1]} ${labels} ${found[3]}`];
     }).sort();
   return { relay, sent, lines, counts };
 }

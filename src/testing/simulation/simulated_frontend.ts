@@ -13,6 +13,7 @@ import { decodeInstance } from "../../protocol/record.ts";
 import { AnswerReader } from "./answer_reader.ts";
 import type { History } from "./history.ts";
 import type { RequestPlan } from "./life_plan.ts";
+import { isRecoveryPath } from "./simulated_store.ts";
 
 /** What a frontend is made of. */
 export interface FrontendParts {
@@ -68,6 +69,7 @@ export class SimulatedFrontend {
     this.#listener = await net.listen({ host, port: 0 }, (conn) => this.#answer(conn));
     await discovery.watch("v1/instances", (event) => {
       const { path } = event.key;
+      if (isRecoveryPath(path)) return;
       // News of a deletion take their time; until then requests go on to be sent there.
       if (event.kind === "delete") return void clock.timer(newsMs, () => this.#workers.delete(path));
       const { transport } = decodeInstance(event.value);

@@ -102,8 +102,20 @@ export class SimulatedStore {
     if (this.#published.has(path) === isThere) return;
     if (isThere) this.#published.add(path);
     else this.#published.delete(path);
-    const detail = path.includes("v1/mdc") ? "card" : path.includes("v1/instances") ? "endpoint" : "event source";
+    const detail = kindOf(path);
     this.#history.add("store", isThere ? "published" : "withdrawn", { detail });
     if (isThere && detail === "endpoint") this.onEndpoint();
   }
+}
+
+/** What a record is about. */
+function kindOf(path: string): string {
+  if (path.includes("v1/mdc")) return "card";
+  if (!path.includes("v1/instances")) return "event source";
+  return isRecoveryPath(path) ? "recovery endpoint" : "endpoint";
+}
+
+/** Whether an instance is the endpoint where routers recover KV events, rather than the one that serves. */
+export function isRecoveryPath(path: string): boolean {
+  return decodeURIComponent(path).includes("/worker_kv_query_source_");
 }

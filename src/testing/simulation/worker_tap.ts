@@ -21,11 +21,12 @@ export class WorkerTap {
     this.#history = history;
   }
 
-  /** A network whose dialled connections are watched. */
-  tapped(net: Net): Net {
+  /** The network of a host whose dialled connections are watched, but for those to itself: they carry no answers. */
+  tapped(net: Net, host: string): Net {
     return {
       ...net,
       dial: async (address, handlers, signal) => {
+        if (address.host === host) return await net.dial(address, handlers, signal);
         const tap = new ConnectionTap(this.#history, () => this.#open.delete(tap));
         const conn = await net.dial(address, tap.handlers(handlers), signal);
         this.#open.add(tap);

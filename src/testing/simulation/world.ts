@@ -65,7 +65,7 @@ export async function openWorld(random: SeededRandom, plan: LifePlan): Promise<W
   const platform: Platform = {
     clock,
     random: random.stream("worker"),
-    net: tap.tapped(network.host(WORKER_HOST)),
+    net: tap.tapped(network.host(WORKER_HOST), WORKER_HOST),
     files: store.files,
     http: { serve: () => Promise.reject(new Error("Cannot serve HTTP: a simulated world has none")) },
     process,
