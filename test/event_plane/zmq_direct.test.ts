@@ -5,6 +5,7 @@ import { openZmqDirect } from "../../src/event_plane/zmq_direct.ts";
 import { realPlatform } from "../../src/platform/real.ts";
 import { decodeZmqFrames, type EventScope } from "../../src/protocol/event.ts";
 import { openSub } from "../../src/zmtp/sub.ts";
+import { eventually } from "../support/worker_rig.ts";
 import { bytes, makeRig, text } from "../support/zmtp_peer.ts";
 
 const { net, clock, random } = realPlatform;

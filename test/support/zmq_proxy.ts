@@ -5,7 +5,7 @@
  */
 import type { Conn } from "../../src/platform/platform.ts";
 import { realPlatform } from "../../src/platform/real.ts";
-import { encodeMessage, FrameDecoder } from "../../src/zmtp/frame.ts";
+import { FrameDecoder } from "../../src/zmtp/frame.ts";
 import { encodeGreeting, GREETING_BYTES } from "../../src/zmtp/greeting.ts";
 import { openPub } from "../../src/zmtp/pub.ts";
 import { ready, subscribe } from "./zmtp_peer.ts";
