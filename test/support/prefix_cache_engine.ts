@@ -8,7 +8,7 @@
  * @module
  */
 import process from "node:process";
-import { chunk, defineEngine, type KvEventPublisher, serve, usage } from "@stator/worker";
+import { chunk, defineEngine, type KvEventPublisher, serve, type SnapshotPublisher, usage } from "@stator/worker";
 import { BlockHasher, sequenceHashes } from "@stator/worker/protocol";
 
 const { PREFIX_CACHE_MODEL: model = "", PREFIX_CACHE_RANKS = "1", PREFIX_CACHE_USED, PREFIX_CACHE_EVENTS } =
@@ -21,6 +21,17 @@ const ranks = Array.from({ length: Number(PREFIX_CACHE_RANKS) }, (_, rank) => ra
 const publishers = new Map<number, KvEventPublisher>();
 const caches = new Map(ranks.map((rank) => [rank, new Set<bigint>()]));
 const hasher = new BlockHasher(BLOCK_SIZE, {});
+
+let snapshots: SnapshotPublisher | null = null;
+let requests = 0;
+
+/** Reports the use with every request, and a block more with every other: frontends that come later hear only changes. */
+function tellUse(): void {
+  if (PREFIX_CACHE_USED === undefined) return;
+  const kvUsedBlocks = Number(PREFIX_CACHE_USED) + requests++ % 2;
+  const gpuCacheUsage = kvUsedBlocks / TOTAL_BLOCKS;
+  for (const rank of ranks) snapshots?.publish(rank, { kvUsedBlocks, kvTotalBlocks: TOTAL_BLOCKS, gpuCacheUsage });
+}
 
 await serve(defineEngine({
   start: () =>
@@ -39,14 +50,10 @@ await serve(defineEngine({
       onReady: (publisher) => void publishers.set(dpRank, publisher),
     })),
   componentMetricsDpRanks: () => PREFIX_CACHE_USED === undefined ? [] : ranks,
-  attachSnapshotPublisher(publisher) {
-    if (PREFIX_CACHE_USED === undefined) return;
-    const kvUsedBlocks = Number(PREFIX_CACHE_USED);
-    const gpuCacheUsage = kvUsedBlocks / TOTAL_BLOCKS;
-    for (const rank of ranks) publisher.publish(rank, { kvUsedBlocks, kvTotalBlocks: TOTAL_BLOCKS, gpuCacheUsage });
-  },
+  attachSnapshotPublisher: (publisher) => void (snapshots = publisher),
   async *generate({ token_ids: tokenIds, routing }) {
     await Promise.resolve();
+    tellUse();
     const rank = routing.dp_rank ?? 0;
     const cache = caches.get(rank)!;
     const blocks = [...sequenceHashes(hasher.localHashes(tokenIds))];

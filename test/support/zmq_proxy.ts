@@ -20,8 +20,8 @@ export interface ZmqProxy extends AsyncDisposable {
   readonly publishers: number;
 }
 
-/** Starts one on loopback. */
-export async function openZmqProxy(): Promise<ZmqProxy> {
+/** Starts one on loopback. @param isLost Messages that it swallows. */
+export async function openZmqProxy(isLost: (parts: readonly Uint8Array[]) => boolean = () => false): Promise<ZmqProxy> {
   const { net, clock, random } = realPlatform;
   const pub = openPub({ net, clock, random });
   const publishers = new Set<Conn>();
@@ -40,9 +40,11 @@ export async function openZmqProxy(): Promise<ZmqProxy> {
           if (isCommand) return;
           parts.push(body.slice());
           if (hasMore) return;
-          passed.push(parts);
-          pub.publish(parts);
+          const message = parts;
           parts = [];
+          if (isLost(message)) return;
+          passed.push(message);
+          pub.publish(message);
         });
       },
       end: () => conn.end(),
