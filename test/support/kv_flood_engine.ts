@@ -1,28 +1,40 @@
 /**
  * An engine that publishes many blocks at once when told to: a request for seven tokens makes it publish
  * `KV_FLOOD_EVENTS` events of `KV_FLOOD_BLOCKS` blocks each, then the blocks of the request's own prompt. Every answer is
- * one token. `KV_FLOOD_MODEL` names the model.
+ * one token. `KV_FLOOD_MODEL` names the model. With `KV_FLOOD_KIND=removed` the events are of blocks removed, which no
+ * party keeps.
  *
  * @module
  */
 import process from "node:process";
-import { setImmediate } from "node:timers/promises";
+import { setTimeout } from "node:timers/promises";
 import { chunk, defineEngine, type KvEventPublisher, serve, usage } from "@stator/worker";
 
-const { KV_FLOOD_MODEL: model = "", KV_FLOOD_EVENTS = "0", KV_FLOOD_BLOCKS = "16" } = process.env;
+const { KV_FLOOD_MODEL: model = "", KV_FLOOD_EVENTS = "0", KV_FLOOD_BLOCKS = "16", KV_FLOOD_KIND } = process.env;
 const BLOCK = 16;
 /** Tokens that a request asks for to set the flood off. */
 const FLOOD = 7;
-/** Events between two turns of the event loop, so that the worker goes on with everything else. */
-const TURN = 20;
+/** Events of a turn, which are some 1600 blocks; between turns the worker gets to everything else. */
+const TURN = Math.max(1, Math.floor(1600 / Number(KV_FLOOD_BLOCKS)));
 let publisher: KvEventPublisher | null = null;
 
+function store(event: number): void {
+  const tokenIds = new Uint32Array(BLOCK * Number(KV_FLOOD_BLOCKS));
+  const first = 1000 + event * tokenIds.length;
+  for (let i = 0; i < tokenIds.length; i++) tokenIds[i] = first + i;
+  publisher!.publishStored({ tokenIds });
+}
+
+function remove(event: number): void {
+  const length = Number(KV_FLOOD_BLOCKS);
+  publisher!.publishRemoved(BigUint64Array.from({ length }, (_, i) => (BigInt(event) << 48n) + BigInt(i)));
+}
+
 async function flood(): Promise<void> {
-  const length = BLOCK * Number(KV_FLOOD_BLOCKS);
+  const publish = KV_FLOOD_KIND === "removed" ? remove : store;
   for (let i = 0; i < Number(KV_FLOOD_EVENTS); i++) {
-    const first = 1000 + i * length;
-    publisher!.publishStored({ tokenIds: Uint32Array.from({ length }, (_, j) => first + j) });
-    if (i % TURN === 0) await setImmediate();
+    publish(i);
+    if (i % TURN === 0) await setTimeout(0);
   }
 }
 
