@@ -176,7 +176,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     cache(name, model, ranks) {
       const labels = modelLabels(instanceId, name, model);
       const set: CacheGauges = (dpRank, { kvTotalBlocks, gpuCacheUsage: usage, kvCacheHitRate: hitRate = null }) => {
-        const ranked = { ...labels, dp_rank: String(dpRank) };
+        const ranked = { dp_rank: String(dpRank), ...labels };
         totalBlocks.set(ranked, kvTotalBlocks);
         gpuCacheUsage.set(ranked, usage);
         if (hitRate !== null) kvCacheHitRate.set(ranked, hitRate);
@@ -195,14 +195,15 @@ export function createMetrics(options: MetricsOptions): Metrics {
       });
     },
     bindEvents(name, read) {
-      const labels = endpointLabels(instanceId, name);
+      const { worker_id, ...rest } = endpointLabels(instanceId, name);
       const known = new Map<string, EventFigures>();
       atScrape.push(() => {
         for (const [topic, figures] of read()) {
+          const labels = { ...rest, topic, worker_id };
           for (const [key, each] of Object.entries(events) as [keyof typeof events, Counter][]) {
-            each.inc({ ...labels, topic }, figures[key] - (known.get(topic)?.[key] ?? 0));
+            each.inc(labels, figures[key] - (known.get(topic)?.[key] ?? 0));
           }
-          waitingBytes.set({ ...labels, topic }, figures.waitingBytes);
+          waitingBytes.set(labels, figures.waitingBytes);
           known.set(topic, figures);
         }
       });

@@ -14,7 +14,7 @@ import { findBroker } from "../event_plane/zmq_broker_lookup.ts";
 import { openZmqDirect } from "../event_plane/zmq_direct.ts";
 import { type Log, targetLog } from "../observe/log.ts";
 import type { Platform } from "../platform/platform.ts";
-import { resolveListenHost } from "../protocol/address.ts";
+import { resolveAdvertisedHost, resolveListenHost } from "../protocol/address.ts";
 import type { RequestPlane } from "../request_plane/request_plane.ts";
 import { openTcpRequestPlane } from "../request_plane/tcp.ts";
 import type { ResponsePlane } from "../response_plane/response_plane.ts";
@@ -72,7 +72,7 @@ export const BACKENDS = {
       const broker = await pickBroker(parts);
       if (broker !== null) return openZmqBroker(world, broker);
       const host = options.eventPlaneHost ?? (options.discoveryBackend === "mem" ? "127.0.0.1" : undefined);
-      const { advertise } = resolveListenHost(host, "DYN_EVENT_PLANE_HOST", net.interfaces());
+      const advertise = resolveAdvertisedHost(host, "DYN_EVENT_PLANE_HOST", net.interfaces());
       const bind = options.discoveryBackend === "mem" ? advertise : advertise.includes(":") ? "::" : "0.0.0.0";
       return openZmqDirect({ ...world, bind, advertise });
     },
