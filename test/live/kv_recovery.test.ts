@@ -13,6 +13,8 @@ import {
   served,
   startEngine,
   startKvFrontend,
+  startNats,
+  startNatsOn,
 } from "../support/kv_fleet.ts";
 import { requirePeers } from "../support/peers.ts";
 import { type Child, until } from "../support/processes.ts";
@@ -71,4 +73,26 @@ test("an event that was lost on its way is asked for", LIMIT, async (t) => {
   });
   console.log(`hit rates ${rates.join(", ")}; asked: ${questions(worker).join(", ")}`);
   assert.equal(questions(worker)[1], "2 Events");
+});
+
+test("events of the time without a NATS server are there when it is back", LIMIT, async (t) => {
+  if (!requirePeers(t)) return;
+  using store = makeStore("kv-nats");
+  await using nats = await startNats();
+  await using frontend = await startKvFrontend(store, nats.env);
+  await using worker = await startEngine(store, nats.env);
+  await served(store, frontend, 1);
+  await ask(frontend, prompt(0));
+  await until("the first event", 20_000, async () => (await ask(frontend, prompt(0))).hitRate === 1);
+  await nats[Symbol.asyncDispose]();
+  await worker.waitFor(/Lost the connection to NATS/, 20_000);
+  for (const seed of [1, 2]) await ask(frontend, prompt(seed));
+  await using _again = startNatsOn(nats.port);
+  await worker.waitFor(/Connected to NATS again/, 20_000);
+  const rates = await until("the events that waited", 20_000, async () => {
+    const told = [];
+    for (const seed of [0, 1, 2]) told.push((await ask(frontend, prompt(seed))).hitRate);
+    return told.every((rate) => rate === 1) && told;
+  });
+  console.log(`hit rates ${rates.join(", ")}; asked: ${questions(worker).join(", ")}`);
 });

@@ -208,9 +208,9 @@ test("figures of topics are read at each scrape; counts go on where they were", 
   const labels = 'dynamo_component="sample",dynamo_endpoint="generate",dynamo_namespace="dynamo",topic="kv-events"';
   const read = async () => {
     const text = await metrics.text();
-    return ["messages_published_total", "messages_dropped_total", "subscribers_cut_total", "waiting_bytes"].map((name) =>
-      value(text, `stator_event_${name}{${labels},worker_id="bf046dc296576313"}`)
-    );
+    return ["messages_published_total", "messages_dropped_total", "subscribers_cut_total", "waiting_bytes"].map((
+      name,
+    ) => value(text, `stator_event_${name}{${labels},worker_id="bf046dc296576313"}`));
   };
   assert.deepEqual(await read(), [3, 0, 0, 10]);
   figures = { published: 5, dropped: 2, cut: 1, waitingBytes: 0 };

@@ -5,6 +5,11 @@
  */
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
+import { openFileDiscovery } from "../../src/discovery/file.ts";
+import { parseBroker } from "../../src/event_plane/zmq_broker.ts";
+import { SILENT } from "../../src/observe/log.ts";
+import { realPlatform } from "../../src/platform/real.ts";
+import { encodeEventChannel, eventChannelKey } from "../../src/protocol/event_record.ts";
 import { COMPLETIONS, type Frontend, startFrontend } from "./frontend.ts";
 import { PYTHON, TINY_MODEL } from "./peers.ts";
 import { type Child, freePort, start, until } from "./processes.ts";
@@ -136,6 +141,25 @@ export async function startBroker(): Promise<PlaneProcess> {
   const xpub = (await broker.waitFor(/xpub (\S+)/, 20_000))[1]!;
   const env = { DYN_ZMQ_BROKER_URL: `xsub=${xsub},xpub=${xpub}` };
   return { env, [Symbol.asyncDispose]: () => broker[Symbol.asyncDispose]() };
+}
+
+/** libzmq's own broker, which frontends and workers of a store have to look for. */
+export async function startListedBroker(store: Store): Promise<PlaneProcess> {
+  const broker = await startBroker();
+  const { xsub, xpub } = parseBroker(broker.env.DYN_ZMQ_BROKER_URL!, "the test");
+  const root = store.env.DYN_FILE_KV!;
+  const discovery = await openFileDiscovery({ root, platform: realPlatform, log: SILENT });
+  const scope = { kind: "component", namespace: "dynamo", component: "zmq_broker" } as const;
+  const transport = { kind: "ZmqBroker", config: { xsub_endpoints: xsub, xpub_endpoints: xpub } } as const;
+  const record = encodeEventChannel({ scope, topic: "broker", instance_id: 1n, transport });
+  await discovery.put(eventChannelKey(scope, "broker", 1n), record);
+  return {
+    env: { DYN_ZMQ_BROKER_ENABLED: "1" },
+    async [Symbol.asyncDispose]() {
+      await discovery[Symbol.asyncDispose]();
+      await broker[Symbol.asyncDispose]();
+    },
+  };
 }
 
 /** A NATS server. */
