@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { DynamoError } from "../protocol/error.ts";
-import { eventSubject, publisherId } from "../protocol/event.ts";
-import { openPub, parseEndpoint } from "../zmtp/mod.ts";
-import type { EventPlane } from "./event_plane.ts";
+import { invalidArgument } from "../protocol/error.ts";
+import { type EventScope, eventSubject, publisherId } from "../protocol/event.ts";
+import { dialAddress, openPub } from "../zmtp/mod.ts";
+import type { EventPlane, EventPublisher } from "./event_plane.ts";
 import { ZmqPublisher, type ZmqWorld } from "./zmq_publisher.ts";
 
 /** Addresses of brokers. */
@@ -31,34 +31,43 @@ export function parseBroker(text: string, option: string): ZmqBroker {
     }),
   );
   const [xsub, xpub] = [parts.get("xsub") ?? [], parts.get("xpub") ?? []];
-  try {
-    if (text.split(",").length !== 2 || xsub.length === 0 || xpub.length === 0) {
-      throw new SyntaxError("it has to be xsub=tcp://host:port,xpub=tcp://host:port");
-    }
-    for (const url of [...xsub, ...xpub]) parseEndpoint(url);
-  } catch (cause) {
-    throw new DynamoError("InvalidArgument", `${option}: ${text}: ${(cause as Error).message}`, { cause });
+  const broker = { xsub, xpub };
+  if (text.split(",").length !== 2 || xsub.length === 0 || xpub.length === 0) {
+    throw invalidArgument(`${option}: ${text}: it has to be xsub=tcp://host:port,xpub=tcp://host:port`);
   }
-  return { xsub, xpub };
+  checkBroker(broker, option);
+  return broker;
 }
 
-/** Opens the plane: one socket for all publishers of the worker. Nobody has to answer yet. */
+/** Holds a broker's addresses to what can be dialled. @throws {DynamoError} `InvalidArgument`, saying where they are from. */
+export function checkBroker({ xsub, xpub }: ZmqBroker, origin: string): void {
+  for (const url of [...xsub, ...xpub]) {
+    try {
+      dialAddress(url);
+    } catch (error) {
+      throw invalidArgument(`${origin}: ${(error as Error).message}`);
+    }
+  }
+}
+
+/** Opens the plane: each publisher has a socket of its own, as over the direct plane. Nobody has to answer yet. */
 export function openZmqBroker(world: ZmqWorld, broker: ZmqBroker): EventPlane {
-  const pub = openPub(world);
-  for (const endpoint of broker.xsub) pub.connect(endpoint);
+  const undo = new AsyncDisposableStack();
   return {
     name: "zmq",
     batchesSequences: true,
-    publisher: (scope, topic) =>
-      Promise.resolve(
-        new ZmqPublisher({
-          ...{ world, scope, topic, pub, subject: eventSubject(scope, topic) },
-          id: publisherId(world.random.u64()),
-          transport: null,
-          readFrom: broker.xpub,
-          close: () => Promise.resolve(),
-        }),
-      ),
-    [Symbol.asyncDispose]: () => pub[Symbol.asyncDispose](),
+    publisher: (scope, topic) => Promise.resolve(undo.use(openPublisher(world, broker, scope, topic))),
+    [Symbol.asyncDispose]: () => undo.disposeAsync(),
   };
+}
+
+function openPublisher(world: ZmqWorld, { xsub, xpub }: ZmqBroker, scope: EventScope, topic: string): EventPublisher {
+  const pub = openPub(world);
+  for (const endpoint of xsub) pub.connect(endpoint);
+  return new ZmqPublisher({
+    ...{ world, scope, topic, pub, subject: eventSubject(scope, topic) },
+    id: publisherId(world.random.u64()),
+    transport: null,
+    readFrom: xpub,
+  });
 }

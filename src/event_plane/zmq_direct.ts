@@ -38,7 +38,6 @@ async function openPublisher(options: ZmqDirectOptions, scope: EventScope, topic
       id: publisherId(world.random.u64()),
       transport: { kind: "Zmq", config: { endpoint } },
       readFrom: [endpoint],
-      close: () => pub[Symbol.asyncDispose](),
     });
   } catch (error) {
     await pub[Symbol.asyncDispose]();

@@ -1,5 +1,5 @@
 /**
- * A publisher over a ZeroMQ socket, be it its own or one that all share.
+ * A publisher over a ZeroMQ socket of its own.
  *
  * @module
  */
@@ -33,12 +33,10 @@ export interface ZmqPublisherParts {
   readonly subject: string;
   /** What its channel record says. */
   readonly transport: EventTransport | null;
-  /** Where messages go. */
+  /** Where messages go; closed with the publisher. */
   readonly pub: PubSocket;
   /** Where subscribers connect. */
   readonly readFrom: readonly string[];
-  /** Ends what is its own. */
-  readonly close: () => PromiseLike<void>;
 }
 
 /** Numbers messages and writes them as Dynamo's four frames. */
@@ -103,7 +101,7 @@ export class ZmqPublisher implements EventPublisher {
     };
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#parts.close();
+  [Symbol.asyncDispose](): PromiseLike<void> {
+    return this.#parts.pub[Symbol.asyncDispose]();
   }
 }

@@ -13,6 +13,7 @@ const OURS = "stator_";
 const ENDPOINT = ["dynamo_component", "dynamo_endpoint", "dynamo_namespace", "worker_id"];
 const ERROR = ["dynamo_component", "dynamo_endpoint", "dynamo_namespace", "error_type", "worker_id"];
 const VIOLATION = ["dynamo_component", "dynamo_endpoint", "dynamo_namespace", "kind", "worker_id"];
+const TOPIC = ["dynamo_component", "dynamo_endpoint", "dynamo_namespace", "topic", "worker_id"];
 const CACHE = [
   "dp_rank",
   "dynamo_component",
@@ -164,6 +165,22 @@ export const CATALOGUE = {
     `${OURS}stream_contract_violations_total`,
     "Breaches of the stream contract by the engine, each kind once a stream (--validate warn)",
     VIOLATION,
+  ),
+  eventsPublished: row(`${OURS}event_messages_published_total`, "Messages published on the event plane", TOPIC),
+  eventsDropped: row(
+    `${OURS}event_messages_dropped_total`,
+    "Copies of messages that a subscriber or a broker was too slow for, or gone, or that were too long",
+    TOPIC,
+  ),
+  subscribersCut: row(
+    `${OURS}event_subscribers_cut_total`,
+    "Subscribers disconnected because they did not read fast enough",
+    TOPIC,
+  ),
+  eventBytesWaiting: row(
+    `${OURS}event_waiting_bytes`,
+    "Bytes that wait for subscribers, brokers or NATS to take them",
+    TOPIC,
   ),
   sourceFailures: row(
     `${OURS}metrics_source_failures_total`,

@@ -61,6 +61,18 @@ export interface CacheState {
   readonly kvCacheHitRate?: number | null;
 }
 
+/** What became of the messages of a topic, since the worker began. */
+export interface EventFigures {
+  /** Messages published. */
+  readonly published: number;
+  /** Copies of messages that will not arrive. */
+  readonly dropped: number;
+  /** Subscribers cut for being slow. */
+  readonly cut: number;
+  /** Bytes that wait for subscribers at the moment. @unit bytes */
+  readonly waitingBytes: number;
+}
+
 /** All metrics of one worker. */
 export interface Metrics {
   /** Metrics of one endpoint's requests; the same object for the same endpoint. */
@@ -81,6 +93,8 @@ export interface Metrics {
   rejected(): void;
   /** Gauges to read at each scrape. */
   bindAdmission(read: () => AdmissionGauges): void;
+  /** Figures of the topics that the worker publishes, to read at each scrape; each count must only grow. */
+  bindEvents(name: EndpointName, read: () => ReadonlyMap<string, EventFigures>): void;
   /** A source of {@linkcode append} was left out of a scrape. */
   sourceFailed(source: string, reason: string): void;
   /** Families to show after the worker's own, asked for at each scrape; must not fail, and must bear none of its names. */
@@ -113,6 +127,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const transit = histogram(CATALOGUE.transit);
   const firstResponse = histogram(CATALOGUE.firstResponse);
   const permitWait = histogram(CATALOGUE.permitWait);
+  const events = {
+    published: counter(CATALOGUE.eventsPublished),
+    dropped: counter(CATALOGUE.eventsDropped),
+    cut: counter(CATALOGUE.subscribersCut),
+  };
+  const waitingBytes = gauge(CATALOGUE.eventBytesWaiting);
   const sourceFailures = counter(CATALOGUE.sourceFailures);
   counter(CATALOGUE.enqueueRejections);
   const admissionGauges = {
@@ -177,6 +197,20 @@ export function createMetrics(options: MetricsOptions): Metrics {
       atScrape.push(() => {
         const values = read();
         for (const [name, each] of Object.entries(admissionGauges)) each.set(values[name as keyof AdmissionGauges]);
+      });
+    },
+    bindEvents(name, read) {
+      const { worker_id, ...rest } = endpointLabels(instanceId, name);
+      const known = new Map<string, EventFigures>();
+      atScrape.push(() => {
+        for (const [topic, figures] of read()) {
+          const labels = { ...rest, topic, worker_id };
+          for (const [key, each] of Object.entries(events) as [keyof typeof events, Counter][]) {
+            each.inc(labels, figures[key] - (known.get(topic)?.[key] ?? 0));
+          }
+          waitingBytes.set(labels, figures.waitingBytes);
+          known.set(topic, figures);
+        }
       });
     },
     sourceFailed: (source, reason) => sourceFailures.inc({ reason, source, worker_id }),

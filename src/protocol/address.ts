@@ -64,6 +64,30 @@ export function resolveListenHost(
   return { bind: address, advertise: address };
 }
 
+/** Addresses that stand for every address of a machine, in the spellings there are. */
+const UNSPECIFIED = /^(?:\*|0\.0\.0\.0|(?:[0:]*:)?(?:ffff:)?(?:0\.0\.0\.0|[0:]*))$/i;
+
+/**
+ * The address that others are told, from an option that names it or an interface; the machine's own when it is blank.
+ *
+ * @throws {DynamoError} `InvalidArgument` if nobody could dial it, or there is no such interface.
+ * @source dynamo-runtime 1.6.1, `DYN_EVENT_PLANE_HOST`: wildcards are refused
+ */
+export function resolveAdvertisedHost(
+  host: string | undefined,
+  option: string,
+  interfaces: readonly HostInterface[],
+): string {
+  const wanted = (host ?? "").trim().replace(/^\[(.*)\]$/, "$1");
+  if (wanted !== "" && UNSPECIFIED.test(wanted)) {
+    throw new DynamoError(
+      "InvalidArgument",
+      `${option}: ${wanted} is every address of this machine; name one that others can dial, or an interface`,
+    );
+  }
+  return resolveListenHost(wanted, option, interfaces).advertise;
+}
+
 function pickAddress(interfaces: readonly HostInterface[], family?: "IPv4" | "IPv6"): string | undefined {
   const usable = interfaces.filter((item) => !item.internal && addressFault(item.address) === null);
   const of = (wanted: string) => usable.find((item) => item.family === wanted)?.address;

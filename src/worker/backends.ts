@@ -7,11 +7,14 @@ import type { Discovery } from "../discovery/discovery.ts";
 import { FILE_TTL_MS, openFileDiscovery } from "../discovery/file.ts";
 import { MemStore, openMemDiscovery } from "../discovery/mem.ts";
 import type { EventPlane } from "../event_plane/event_plane.ts";
-import { openZmqBroker, parseBroker } from "../event_plane/zmq_broker.ts";
+import { openNats } from "../event_plane/nats.ts";
+import { readNatsServers } from "../event_plane/nats_servers.ts";
+import { openZmqBroker, parseBroker, type ZmqBroker } from "../event_plane/zmq_broker.ts";
+import { findBroker } from "../event_plane/zmq_broker_lookup.ts";
 import { openZmqDirect } from "../event_plane/zmq_direct.ts";
 import { type Log, targetLog } from "../observe/log.ts";
 import type { Platform } from "../platform/platform.ts";
-import { resolveListenHost } from "../protocol/address.ts";
+import { resolveAdvertisedHost, resolveListenHost } from "../protocol/address.ts";
 import type { RequestPlane } from "../request_plane/request_plane.ts";
 import { openTcpRequestPlane } from "../request_plane/tcp.ts";
 import type { ResponsePlane } from "../response_plane/response_plane.ts";
@@ -30,6 +33,8 @@ export interface BackendParts {
   readonly log: Log;
   /** Store of the `mem` backend, shared by all parties of a process. */
   readonly memStore: MemStore;
+  /** Ends what takes its time to open. */
+  readonly stop?: AbortSignal;
 }
 
 /** Folder of the file backend when none is named. @source dynamo-runtime 1.6.1, `DYN_FILE_KV` */
@@ -61,18 +66,24 @@ export const BACKENDS = {
     },
   },
   eventPlane: {
-    zmq: ({ platform, options }: BackendParts): Promise<EventPlane> => {
-      const { net, clock, random } = platform;
+    zmq: async (parts: BackendParts): Promise<EventPlane> => {
+      const { platform: { net, clock, random }, options } = parts;
       const world = { net, clock, random };
-      const { zmqBrokerUrl = "", eventPlaneHost } = options;
-      if (zmqBrokerUrl !== "") {
-        return Promise.resolve(openZmqBroker(world, parseBroker(zmqBrokerUrl, "DYN_ZMQ_BROKER_URL")));
-      }
-      const host = eventPlaneHost ?? (options.discoveryBackend === "mem" ? "127.0.0.1" : undefined);
-      const { advertise } = resolveListenHost(host, "DYN_EVENT_PLANE_HOST", net.interfaces());
+      const broker = await pickBroker(parts);
+      if (broker !== null) return openZmqBroker(world, broker);
+      const host = options.eventPlaneHost ?? (options.discoveryBackend === "mem" ? "127.0.0.1" : undefined);
+      const advertise = resolveAdvertisedHost(host, "DYN_EVENT_PLANE_HOST", net.interfaces());
       const bind = options.discoveryBackend === "mem" ? advertise : advertise.includes(":") ? "::" : "0.0.0.0";
-      return Promise.resolve(openZmqDirect({ ...world, bind, advertise }));
+      return openZmqDirect({ ...world, bind, advertise });
     },
+    nats: ({ platform: { clock, random, files }, options, log, stop }: BackendParts): Promise<EventPlane> =>
+      openNats({
+        servers: readNatsServers(options),
+        patienceMs: 1000 * options.natsConnectTimeoutSeconds,
+        log: targetLog(log, "stator::event_plane"),
+        ...{ clock, random, files },
+        ...(stop === undefined ? {} : { signal: stop }),
+      }),
   },
   responsePlane: {
     tcp: ({ platform, options }: BackendParts): ResponsePlane =>
@@ -84,6 +95,15 @@ export const BACKENDS = {
       }),
   },
 } as const;
+
+/** The brokers to publish through; `null` if publishers have sockets of their own. */
+async function pickBroker(parts: BackendParts): Promise<ZmqBroker | null> {
+  const { zmqBrokerUrl = "", zmqBrokerEnabled, namespace } = parts.options;
+  if (zmqBrokerUrl !== "") return parseBroker(zmqBrokerUrl, "DYN_ZMQ_BROKER_URL");
+  if (!zmqBrokerEnabled) return null;
+  await using discovery = await openDiscovery(parts);
+  return await findBroker(discovery, namespace);
+}
 
 /** How long records of a worker that no longer renews them are there, by discovery backend. @unit seconds */
 export const LEASE_SECONDS = { mem: 0, file: FILE_TTL_MS / 1000 } as const satisfies Record<

@@ -8,6 +8,7 @@ import type { Log } from "../observe/log.ts";
 import type { ModelName } from "../observe/metric_labels.ts";
 import type { Begun } from "../pipeline/generate.ts";
 import type { WorkerType } from "../protocol/model_card.ts";
+import { countEvents } from "./event_figures.ts";
 import { type FirstTokens, openFirstTokens } from "./first_tokens.ts";
 import { type KvPublishingParts, kvSources, publishKvEvents } from "./kv_publishers.ts";
 import type { RecoveryParts } from "./kv_recovery.ts";
@@ -42,7 +43,7 @@ export interface WorkerEvents extends AsyncDisposable {
 export async function openEvents(parts: WorkerEventsParts): Promise<WorkerEvents> {
   const { engine, config, options, role, planes, name, clock, log } = parts;
   if (options.disableKvRouting) return { begun: null, [Symbol.asyncDispose]: () => Promise.resolve() };
-  const { events } = planes;
+  const events = planes.events === null ? null : countEvents(planes.events, parts.metrics, name);
   await using undo = new AsyncDisposableStack();
   undo.use(await openSnapshots(engine, { ...parts, events }));
   let firstTokens: FirstTokens | null = null;

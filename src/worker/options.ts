@@ -64,6 +64,30 @@ export interface WorkerOptions {
   readonly zmqBrokerUrl?: string;
   /** Publish no KV events and no load, so that routers choose this worker by their own counts only. @default false */
   readonly disableKvRouting?: boolean;
+  /** Look the ZeroMQ brokers up in discovery; `zmqBrokerUrl` wins. @default false @env DYN_ZMQ_BROKER_ENABLED */
+  readonly zmqBrokerEnabled?: boolean;
+  /** URLs of NATS servers, joined by commas: `nats://` or `tls://`. @default "nats://localhost:4222" @env NATS_SERVER */
+  readonly natsServer?: string;
+  /** User at NATS. @default "user", with the same as password @env NATS_AUTH_USERNAME */
+  readonly natsUsername?: string;
+  /** Password of that user. @env NATS_AUTH_PASSWORD */
+  readonly natsPassword?: string;
+  /** Token for NATS. @env NATS_AUTH_TOKEN */
+  readonly natsToken?: string;
+  /** Seed of an NKey for NATS. @env NATS_AUTH_NKEY */
+  readonly natsNkey?: string;
+  /** File with credentials for NATS. @env NATS_AUTH_CREDENTIALS_FILE */
+  readonly natsCredentialsFile?: string;
+  /** PEM file with authorities for `tls://`. @default those of the system @env NATS_TLS_CA_CERT_PATH */
+  readonly natsTlsCaFile?: string;
+  /** PEM file with the worker's certificate for `tls://`. @env NATS_TLS_CLIENT_CERT_PATH */
+  readonly natsTlsCertFile?: string;
+  /** PEM file with the key of that certificate. @env NATS_TLS_CLIENT_KEY_PATH */
+  readonly natsTlsKeyFile?: string;
+  /** Take any certificate of a `tls://` server. @default false @env NATS_TLS_INSECURE */
+  readonly natsTlsInsecure?: boolean;
+  /** How long a worker waits for NATS at its start. @unit seconds @default 120 @env NATS_STARTUP_CONNECT_TIMEOUT_SECONDS */
+  readonly natsConnectTimeoutSeconds?: number;
   /** Keep published KV blocks, so that a router that missed some can ask for them. @default true @env STATOR_LOCAL_INDEXER */
   readonly localIndexer?: boolean;
   /** What frontends should encode requests with. @default "msgpack" @env DYN_REQUEST_PLANE_CODEC */
@@ -204,6 +228,10 @@ type Defaulted =
   | "requestPlane"
   | "responsePlane"
   | "disableKvRouting"
+  | "zmqBrokerEnabled"
+  | "natsServer"
+  | "natsTlsInsecure"
+  | "natsConnectTimeoutSeconds"
   | "localIndexer"
   | "requestPlaneCodec"
   | "tcpRpcPort"

@@ -5,6 +5,7 @@
  */
 import type { OptionRow } from "../engine/option.ts";
 import { BACKENDS } from "./backends.ts";
+import { NATS_OPTIONS } from "./nats_options.ts";
 
 /** Their rows, in the order in which help shows them. */
 export const PLANE_OPTIONS: readonly OptionRow[] = [
@@ -88,6 +89,14 @@ export const PLANE_OPTIONS: readonly OptionRow[] = [
     help: "publish no KV events and no load",
   },
   {
+    key: "zmqBrokerEnabled",
+    env: "DYN_ZMQ_BROKER_ENABLED",
+    type: "boolean",
+    default: false,
+    group: "Event plane",
+    help: "find the brokers in discovery; DYN_ZMQ_BROKER_URL goes first",
+  },
+  {
     key: "localIndexer",
     env: "STATOR_LOCAL_INDEXER",
     type: "boolean",
@@ -95,6 +104,7 @@ export const PLANE_OPTIONS: readonly OptionRow[] = [
     group: "Event plane",
     help: "keep published KV blocks for routers that missed some",
   },
+  ...NATS_OPTIONS,
   {
     key: "requestPlaneCodec",
     env: "DYN_REQUEST_PLANE_CODEC",

@@ -170,7 +170,9 @@ export class WorkerLife {
     lifecycle.move("starting");
 
     const memStore = this.#memStore;
-    const planes = await connect(openPlanes({ platform: this.#platform, options, log: this.#rootLog, memStore }));
+    const opening = openPlanes({ platform: this.#platform, options, log: this.#rootLog, memStore, stop });
+    const planes = await connect(opening).catch((error) => stop.aborted ? null : Promise.reject(error));
+    if (planes === null) return lifecycle.move("stopping");
     undo.defer(async () => { //                                                                 7. card, then sockets
       log.info("Phase 3: Leaving discovery and closing connections");
       await budget.run("records", () => planes[Symbol.asyncDispose]());

@@ -30,7 +30,7 @@ export type { HeartbeatOptions } from "./heartbeat.ts";
 export type { ReconnectOptions } from "./dialer.ts";
 export { DEFAULT_HIGH_WATER_MARK, DEFAULT_LIMITS, type HighWaterMark, type Limits } from "./limits.ts";
 export { ZmtpError, type ZmtpErrorKind } from "./error.ts";
-export { type Endpoint, formatEndpoint, parseEndpoint } from "./endpoint.ts";
+export { dialAddress, type Endpoint, formatEndpoint, parseEndpoint } from "./endpoint.ts";
 export { encodeGreeting, type Greeting, GreetingDecoder } from "./greeting.ts";
 export { encodeMessage, FrameDecoder, type TakeFrame } from "./frame.ts";
 export { MessageAssembler } from "./message_assembler.ts";

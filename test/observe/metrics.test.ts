@@ -199,3 +199,21 @@ test("append() shows a text behind the worker's own, which counts what failed in
   const series = 'stator_metrics_source_failures_total{reason="timeout",source="0",worker_id="bf046dc296576313"}';
   assert.equal(value(text, series), 1);
 });
+
+test("figures of topics are read at each scrape; counts go on where they were", async () => {
+  const metrics = create();
+  metrics.endpoint(NAME);
+  let figures = { published: 3, dropped: 0, cut: 0, waitingBytes: 10 };
+  metrics.bindEvents(NAME, () => new Map([["kv-events", figures]]));
+  const labels = 'dynamo_component="sample",dynamo_endpoint="generate",dynamo_namespace="dynamo",topic="kv-events"';
+  const read = async () => {
+    const text = await metrics.text();
+    return ["messages_published_total", "messages_dropped_total", "subscribers_cut_total", "waiting_bytes"].map((
+      name,
+    ) => value(text, `stator_event_${name}{${labels},worker_id="bf046dc296576313"}`));
+  };
+  assert.deepEqual(await read(), [3, 0, 0, 10]);
+  figures = { published: 5, dropped: 2, cut: 1, waitingBytes: 0 };
+  assert.deepEqual(await read(), [5, 2, 1, 0]);
+  assert.deepEqual(await read(), [5, 2, 1, 0]);
+});

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatAddress, type HostInterface, parseAddress, resolveListenHost } from "../../src/protocol/address.ts";
+import {
+  formatAddress,
+  type HostInterface,
+  parseAddress,
+  resolveAdvertisedHost,
+  resolveListenHost,
+} from "../../src/protocol/address.ts";
 import { DynamoError } from "../../src/protocol/error.ts";
 
 const LOOPBACK: readonly HostInterface[] = [
@@ -89,3 +95,22 @@ for (
 ) {
   test(`parseAddress() refuses ${JSON.stringify(text)}`, () => assert.throws(() => parseAddress(text), SyntaxError));
 }
+
+for (const wildcard of ["0.0.0.0", "::", "[::]", "0:0:0:0:0:0:0:0", "::0", "::ffff:0.0.0.0", "*", " 0.0.0.0 "]) {
+  test(`${wildcard} cannot be told to others`, () => {
+    assert.throws(() => resolveAdvertisedHost(wildcard, "OPTION", MACHINE), {
+      kind: "InvalidArgument",
+      message: /^OPTION: .* is every address of this machine/,
+    });
+  });
+}
+
+test("what others are told is an address, an interface's, or the machine's own", () => {
+  const told = (host: string | undefined) => resolveAdvertisedHost(host, "OPTION", MACHINE);
+  assert.equal(told("10.1.2.3"), "10.1.2.3");
+  assert.equal(told("[2001:db8::1]"), "2001:db8::1");
+  assert.equal(told("::1"), "::1");
+  for (const blank of [undefined, "", " "]) assert.equal(told(blank), resolveListenHost("", "X", MACHINE).advertise);
+  assert.throws(() => told("wlan9"), { message: /^OPTION: wlan9 is neither an IP address nor an interface/ });
+  assert.throws(() => told("224.0.0.1"), { message: /^OPTION: .*multicast/ });
+});

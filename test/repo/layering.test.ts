@@ -15,6 +15,12 @@ Deno.test("every file imports only what its layer may", () => {
   assert.deepEqual(found.flatMap(complaints), []);
 });
 
+Deno.test("only those who use NATS load it", () => {
+  const found = sources(...OURS).flatMap(imports).filter(({ target }) => target.startsWith("@nats-io/"));
+  assert.ok(found.length > 0);
+  assert.ok(found.every(({ typeOnly, dynamic }) => typeOnly || dynamic));
+});
+
 Deno.test("imports() finds what deno finds", async () => {
   const known = new Map(sources(...OURS).map((source) => [source.path, source]));
   for (const module of await graph("main.ts")) {

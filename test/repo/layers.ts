@@ -101,6 +101,8 @@ export const LAYERS: readonly Layer[] = [
     name: "event plane",
     files: /^src\/event_plane\//,
     layers: ["event plane seam", ...PLANE],
+    // Brokers are found there.
+    types: ["discovery seam"],
     packages: ["@nats-io/"],
   },
   { name: "kv", files: /^src\/kv\//, layers: ["protocol", "engine", "zmtp", "observe"], types: SEAMS },

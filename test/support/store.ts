@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TemporaryFolder, temporaryFolder } from "./processes.ts";
 
@@ -21,6 +21,8 @@ export interface Store extends TemporaryFolder {
   records(): StoredRecord[];
   /** Keys that hold a text. */
   keys(part?: string): string[];
+  /** Puts another text in a record's file, at once for every reader. */
+  rewrite(key: string, text: string): void;
 }
 
 /** Makes an empty store, with a fresh `HOME`: frontends cache model files there across runs. */
@@ -48,7 +50,14 @@ export function makeStore(label: string): Store {
       })
     ).sort((a, b) => a.key < b.key ? -1 : 1);
   const keys = (part = "") => records().map((record) => record.key).filter((key) => key.includes(part));
-  return { path: folder.path, env, records, keys, [Symbol.dispose]: () => folder[Symbol.dispose]() };
+  const rewrite = (key: string, text: string) => {
+    const [, bucket, name] = /^v1\/(\w+)\/(.*)$/.exec(key)!;
+    const folder = join(root, "v1", bucket!);
+    const file = listed(folder).find((each) => decodeURIComponent(each) === name)!;
+    writeFileSync(join(folder, ".tmp_rewrite"), text);
+    renameSync(join(folder, ".tmp_rewrite"), join(folder, file));
+  };
+  return { path: folder.path, env, records, keys, rewrite, [Symbol.dispose]: () => folder[Symbol.dispose]() };
 }
 
 function listed(path: string): string[] {

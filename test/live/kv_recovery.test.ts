@@ -1,0 +1,98 @@
+/**
+ * A router that missed events asks the worker for them, and knows its blocks again.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  affinity,
+  ask,
+  askAgain,
+  prompt,
+  report,
+  ROUNDS,
+  served,
+  startEngine,
+  startKvFrontend,
+  startNats,
+  startNatsOn,
+} from "../support/kv_fleet.ts";
+import { requirePeers } from "../support/peers.ts";
+import { type Child, until } from "../support/processes.ts";
+import { makeStore } from "../support/store.ts";
+import { openZmqProxy } from "../support/zmq_proxy.ts";
+
+const LIMIT = { timeout: 180_000 };
+
+/** What a worker told of the questions it got. */
+function questions(worker: Child): string[] {
+  return [...worker.output().matchAll(/A router recovers KV events.*?start=(\S+) reply=(\w+)/g)].map(
+    ([, start, reply]) => `${start} ${reply}`,
+  );
+}
+
+test("a router that starts later knows what was stored before", LIMIT, async (t) => {
+  if (!requirePeers(t)) return;
+  using store = makeStore("kv-restart");
+  const first = await startKvFrontend(store);
+  await using one = await startEngine(store);
+  await using two = await startEngine(store);
+  await served(store, first, 2);
+  const { homes } = await affinity(first);
+  await first[Symbol.asyncDispose]();
+  await using second = await startKvFrontend(store);
+  await served(store, second, 2);
+  await until("both to be asked", 20_000, () => [one, two].every((worker) => questions(worker).length === 2));
+  const found = await askAgain(second, homes);
+  report("router restarted", found);
+  console.log(`asked: ${questions(one).join(", ")}; ${questions(two).join(", ")}`);
+  assert.ok(found.same >= 0.99 * ROUNDS, `${found.same}`);
+  assert.ok(found.hitRate > 0.99, `${found.hitRate}`);
+  assert.deepEqual(second.complaints(), []);
+});
+
+test("an event that was lost on its way is asked for", LIMIT, async (t) => {
+  if (!requirePeers(t)) return;
+  using store = makeStore("kv-lost");
+  let events = 0;
+  const isKv = ([subject]: readonly Uint8Array[]) => new TextDecoder().decode(subject).endsWith(".kv-events");
+  await using broker = await openZmqProxy((parts) => isKv(parts) && ++events === 2);
+  const env = { DYN_ZMQ_BROKER_URL: `xsub=${broker.xsub},xpub=${broker.xpub}` };
+  await using frontend = await startKvFrontend(store, env);
+  await using worker = await startEngine(store, env);
+  await served(store, frontend, 1);
+  await until("the first question", 20_000, () => questions(worker).length === 1);
+  for (const seed of [0, 1]) await ask(frontend, prompt(seed));
+  const lost = await ask(frontend, prompt(1));
+  assert.deepEqual([lost.hitRate, lost.cached], [0, 128], "the worker has the blocks, the router does not know");
+  await ask(frontend, prompt(2));
+  await until("the second question", 20_000, () => questions(worker).length === 2);
+  const rates = await until("the recovered blocks", 20_000, async () => {
+    const told = [];
+    for (const seed of [0, 1, 2]) told.push((await ask(frontend, prompt(seed))).hitRate);
+    return told.every((rate) => rate === 1) && told;
+  });
+  console.log(`hit rates ${rates.join(", ")}; asked: ${questions(worker).join(", ")}`);
+  assert.equal(questions(worker)[1], "2 Events");
+});
+
+test("events of the time without a NATS server are there when it is back", LIMIT, async (t) => {
+  if (!requirePeers(t)) return;
+  using store = makeStore("kv-nats");
+  await using nats = await startNats();
+  await using frontend = await startKvFrontend(store, nats.env);
+  await using worker = await startEngine(store, nats.env);
+  await served(store, frontend, 1);
+  await ask(frontend, prompt(0));
+  await until("the first event", 20_000, async () => (await ask(frontend, prompt(0))).hitRate === 1);
+  await nats[Symbol.asyncDispose]();
+  await worker.waitFor(/Lost the connection to NATS/, 20_000);
+  for (const seed of [1, 2]) await ask(frontend, prompt(seed));
+  await using _again = startNatsOn(nats.port);
+  await worker.waitFor(/Connected to NATS again/, 20_000);
+  const rates = await until("the events that waited", 20_000, async () => {
+    const told = [];
+    for (const seed of [0, 1, 2]) told.push((await ask(frontend, prompt(seed))).hitRate);
+    return told.every((rate) => rate === 1) && told;
+  });
+  console.log(`hit rates ${rates.join(", ")}; asked: ${questions(worker).join(", ")}`);
+});
