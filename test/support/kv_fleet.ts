@@ -76,6 +76,8 @@ export interface Affinity {
   readonly cached: number;
   /** Where each prompt went first. */
   readonly homes: readonly Told[];
+  /** Later answers that were from elsewhere, or not expected in a cache, one text each. */
+  readonly strays: readonly string[];
 }
 
 /** Asks each prompt once, then all again and again, and holds the later answers to the first. */
@@ -91,15 +93,18 @@ export async function askAgain(
   homes: readonly Told[],
   first = 0,
 ): Promise<Omit<Affinity, "homes">> {
+  const strays: string[] = [];
   let [same, hitRate, cached] = [0, 0, 0];
   for (let i = 0; i < ROUNDS; i++) {
     const told = await ask(frontend, prompt(first + i % homes.length));
     const home = homes[i % homes.length]!;
-    if (told.worker === home.worker && told.rank === home.rank) same++;
+    const isSame = told.worker === home.worker && told.rank === home.rank;
+    if (isSame) same++;
+    if (!isSame || told.hitRate < 1) strays.push(`${i}: ${home.worker} to ${told.worker}, hit rate ${told.hitRate}`);
     hitRate += told.hitRate / ROUNDS;
     cached += told.cached / ROUNDS;
   }
-  return { same, hitRate, cached };
+  return { same, hitRate, cached, strays };
 }
 
 /** Prints what was found, for whoever reads the run. */

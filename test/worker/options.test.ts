@@ -170,7 +170,7 @@ test("every row is sound: unique key, flag and variable, a flag or a variable, a
       row.choices === undefined || row.default === undefined || row.choices.includes(String(row.default)),
       row.key,
     );
-    assert.match(row.env ?? "DYN_X", /^(DYN|STATOR|OTEL)_[A-Z0-9_]+$/);
+    assert.match(row.env ?? "DYN_X", /^(DYN|STATOR|OTEL|NATS)_[A-Z0-9_]+$/);
   }
 });
 
