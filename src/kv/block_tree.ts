@@ -5,11 +5,16 @@
  */
 import type { StoredBlock, StoredData } from "../protocol/kv_event.ts";
 
+/** One block. Its place among the blocks after the same one is a list through the nodes: a set for each would cost more. */
 interface Node {
   readonly block: StoredBlock;
+  /** Name of the block before it. */
   readonly parent: bigint | null;
-  /** Names of the blocks after it; made when there is one. */
-  children: Set<bigint> | null;
+  /** That block, where it has to be here. */
+  readonly up: Node | null;
+  first: Node | null;
+  next: Node | null;
+  previous: Node | null;
 }
 
 /** Blocks by name, each with the block before it, which was stored before it. */
@@ -38,13 +43,19 @@ export class BlockTree {
    */
   store({ parent_hash, blocks }: StoredData): void {
     let parent = parent_hash;
+    let up = this.#isRooted && parent !== null ? this.#nodes.get(parent) ?? null : null;
+    if (up === null && this.#isRooted && parent !== null) return;
     for (const block of blocks) {
       const name = block.block_hash;
-      const known = this.#nodes.get(name);
-      if (known !== undefined && known.parent !== parent) this.#forget(name);
-      if (parent !== null && this.#isRooted && !this.#nodes.has(parent)) return;
-      if (known === undefined || known.parent !== parent) this.#nodes.set(name, { block, parent, children: null });
-      this.#adopt(parent, name);
+      let node = this.#nodes.get(name);
+      if (node !== undefined && node.parent !== parent) {
+        this.#forget(node);
+        // What was forgotten may have been before this block as well as behind it.
+        if (up !== null && this.#nodes.get(parent!) !== up) return;
+        node = undefined;
+      }
+      node ??= this.#add(block, parent, up);
+      if (this.#isRooted) up = node;
       parent = name;
     }
   }
@@ -55,7 +66,10 @@ export class BlockTree {
    * @source dynamo-kv-router 1.6.1, `RadixTree::apply_event`: what follows a removed block is not found again
    */
   remove(names: readonly bigint[]): void {
-    for (const name of names) this.#forget(name);
+    for (const name of names) {
+      const node = this.#nodes.get(name);
+      if (node !== undefined) this.#forget(node);
+    }
   }
 
   /** Forgets everything. */
@@ -74,19 +88,24 @@ export class BlockTree {
     return chains;
   }
 
-  #adopt(parent: bigint | null, name: bigint): void {
-    const node = parent === null || !this.#isRooted ? undefined : this.#nodes.get(parent);
-    if (node !== undefined) (node.children ??= new Set()).add(name);
+  #add(block: StoredBlock, parent: bigint | null, up: Node | null): Node {
+    const next = up?.first ?? null;
+    const node: Node = { block, parent, up, first: null, next, previous: null };
+    if (next !== null) next.previous = node;
+    if (up !== null) up.first = node;
+    this.#nodes.set(block.block_hash, node);
+    return node;
   }
 
-  #forget(name: bigint): void {
-    const parent = this.#nodes.get(name)?.parent ?? null;
-    if (parent !== null) this.#nodes.get(parent)?.children?.delete(name);
-    const names = [name];
-    for (let next = names.pop(); next !== undefined; next = names.pop()) {
-      const children = this.#nodes.get(next)?.children;
-      this.#nodes.delete(next);
-      if (children) names.push(...children);
+  #forget(node: Node): void {
+    const { up, next, previous } = node;
+    if (previous !== null) previous.next = next;
+    else if (up !== null) up.first = next;
+    if (next !== null) next.previous = previous;
+    const behind = [node];
+    for (let each = behind.pop(); each !== undefined; each = behind.pop()) {
+      this.#nodes.delete(each.block.block_hash);
+      for (let child = each.first; child !== null; child = child.next) behind.push(child);
     }
   }
 }
