@@ -128,7 +128,15 @@ async function openSource(
   await using undo = new AsyncDisposableStack();
   const push = new PushSource({ ...common, log: events, reportLeft: leftReport(log, dpRank) });
   undo.defer(() => push.close());
-  await source.onReady(push);
+  try {
+    await source.onReady(push);
+  } catch (cause) {
+    if (cause instanceof DynamoError) throw cause;
+    const { message } = DynamoError.from(cause);
+    throw new DynamoError("EngineShutdown", `onReady() of the KV event source of rank ${dpRank} failed: ${message}`, {
+      cause,
+    });
+  }
   return undo.move();
 }
 
