@@ -134,22 +134,22 @@ const failures: readonly (readonly [string, Tools, RegExp])[] = [
   [
     "code that cannot be bundled",
     { bundle: () => done("error: no module x", 1) },
-    /^Cannot bundle \/home\/dynamo\/engine\.ts with deno\n  error: no module x$/,
+    /^Cannot bundle \/home\/dynamo\/engine\.ts with deno\n {2}error: no module x$/,
   ],
   ["code that serves nothing", { "version of the code": () => done() }, /does the file export an engine/],
   ["code that hangs", { "version of the code": () => done("", null) }, /exit code null/],
   [
     "a target without a base program",
     { compile: () => done("\u001b[31merror\u001b[0m: dns\nStack backtrace:\n 0: x", 1) },
-    /^Cannot make an executable for this machine: deno has no base program for it, or could not load it\n  error: dns$/,
+    /^Cannot make an executable for this machine: deno has no base program for it, or could not load it\n {2}error: dns$/,
   ],
   ["a tool that makes nothing", { compile: () => done() }, /^Cannot make an executable/],
   [
     "an executable of something else",
     { "version of the executable": () => done("deno 2.9.6") },
-    /^The executable does not answer --version as a worker does \(exit code 0\)\n  deno 2\.9\.6$/,
+    /^The executable does not answer --version as a worker does \(exit code 0\)\n {2}deno 2\.9\.6$/,
   ],
-  ["an executable that cannot be started", { "version of the executable": missing }, /exit code null.*\n  no such/],
+  ["an executable that cannot be started", { "version of the executable": missing }, /exit code null.*\n {2}no such/],
 ];
 
 for (const [what, tools, message] of failures) {
