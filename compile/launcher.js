@@ -34,7 +34,7 @@ function findRuntime() {
     if (!spawnSync(runtime, ["--version"], { stdio: "ignore" }).error) return [runtime, runtime];
   }
   // npx itself would stand between this process and the worker, and signals would reach only npx.
-  const args = ["-y", "deno@2", "eval", "console.log(Deno.execPath())"];
+  const args = ["-y", "--package=deno@2", "--", "deno", "eval", "console.log(Deno.execPath())"];
   const { stdout, status } = spawnSync("npx", args, {
     encoding: "utf8",
     shell: isWindows,

@@ -71,6 +71,8 @@ export const TOOLS: Readonly<Record<CompileRuntime, CompileTool>> = {
     bundle: ({ entry, output, aliases, config }) => [
       ...["bundle", "--quiet", "--no-lock"],
       ...(config === null ? [] : ["--config", config]),
+      // An installed package has its own packages beside it, whatever the project of the entry has.
+      ...(aliases !== null && config === null ? ["--node-modules-dir=manual"] : []),
       ...(aliases === null ? [] : ["--import-map", aliases]),
       ...["--output", output, entry],
     ],
@@ -119,6 +121,10 @@ export async function runTool(
     return await programs.run({ file: runtime, args, ...more });
   } catch (error) {
     if ((error as { code?: string }).code !== "ENOENT") throw error;
-    return await programs.run({ file: "npx", args: ["-y", TOOLS[runtime].npm, ...args], ...more });
+    return await programs.run({
+      file: "npx",
+      args: ["-y", `--package=${TOOLS[runtime].npm}`, "--", runtime, ...args],
+      ...more,
+    });
   }
 }

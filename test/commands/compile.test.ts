@@ -127,7 +127,9 @@ test("a tool that is not there comes from npm", async () => {
     "version of the code": (program) => program.file === "deno" ? missing() : done(VERSION),
   });
   assert.equal(code, 0);
-  assert.deepEqual([programs[2]!.file, ...programs[2]!.args.slice(0, 3)], ["npx", "-y", "deno@2", "run"]);
+  assert.deepEqual([programs[2]!.file, ...programs[2]!.args.slice(0, 5)], [
+    ...["npx", "-y", "--package=deno@2", "--", "deno", "run"],
+  ]);
 });
 
 const failures: readonly (readonly [string, Tools, RegExp])[] = [

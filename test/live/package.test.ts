@@ -79,6 +79,19 @@ test("one file runs from installed packages, from a checkout and compiled", { ti
     await done({ name: "deno check", executable: await executable("deno"), args: ["check", "engine.ts"], env, cwd });
   });
 
+  await t.test("by npx, in a folder that knows nothing of Stator", async () => {
+    const cwd = join(folder.path, "by-npx");
+    mkdirSync(cwd);
+    writeFileSync(join(cwd, "engine.ts"), ENGINE);
+    const npx = { name: "npx", executable: "npx", env: { ...env, npm_config_cache: join(folder.path, "npm") }, cwd };
+    const command = ["-y", `--package=${TARBALL}`, "stator", "compile", "engine.ts"];
+    await done({ ...npx, args: [...command, "--runtime", "bun"] });
+    await serves(startExecutable(join(cwd, "engine"), SERVE, folder.path));
+    await done({ ...npx, args: [...command, "--runtime", "deno", "-o", "engine.js"] });
+    const args = [...RUN.deno, "engine.js", ...SERVE];
+    await serves(start({ name: "code", executable: await executable("deno"), args, env, cwd }));
+  });
+
   await t.test("from a checkout, in a folder that knows nothing of Stator", async () => {
     const cwd = join(folder.path, "elsewhere");
     mkdirSync(cwd);
