@@ -10,6 +10,7 @@ await run({
     sample: async () => (await import("./engines/sample.ts")).module,
   },
   commands: {
+    compile: () => import("./src/commands/compile.ts"),
     conformance: () => import("./src/commands/conformance.ts"),
     simulate: () => import("./src/commands/simulate.ts"),
     replay: () => import("./src/commands/replay.ts"),

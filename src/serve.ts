@@ -15,6 +15,7 @@ import type { ResolvedWorkerOptions, WorkerOptions } from "./worker/options.ts";
 import { resolveOptions } from "./worker/resolve_options.ts";
 import { SILENT, targetLog } from "./observe/log.ts";
 import { openLog } from "./worker/open_log.ts";
+import { formatVersion } from "./worker/version.ts";
 import { type Log, type WorkerInfo, WorkerLife, type WorkerOutcome } from "./worker/worker.ts";
 
 /** A worker that is driven by code rather than by signals. */
@@ -123,6 +124,10 @@ export async function serveOn(
     const module = "generate" in engineOrModule ? { options: [], create: () => engineOrModule } : engineOrModule;
     const rows = [...WORKER_OPTIONS, ...module.options];
     const words = argv ?? process.args;
+    if (words.includes("--version")) {
+      process.print(formatVersion(platform.runtime));
+      return 0;
+    }
     if (words.includes("--help") || words.includes("-h")) {
       process.print(formatHelp(rows, { ...module.defaults, ...code }));
       return 0;

@@ -6,7 +6,7 @@
 import type { Platform } from "../platform/platform.ts";
 import { realPlatform } from "../platform/real.ts";
 import { serveOn } from "../serve.ts";
-import { VERSION } from "../worker/version.ts";
+import { formatVersion } from "../worker/version.ts";
 import { closest, UsageError } from "../worker/command_line.ts";
 import { chooseEngine, DEFAULT_ENGINE, type EngineTable } from "./engine_choice.ts";
 
@@ -37,7 +37,7 @@ export async function runOn(platform: Platform, args: readonly string[], tables:
   const isNamed = first !== undefined && !first.startsWith("-");
   const argv = isNamed ? rest : args;
   if (args.includes("--version")) {
-    process.print(`stator ${VERSION.stator} (${platform.runtime}; tested with Dynamo ${VERSION.dynamo})`);
+    process.print(formatVersion(platform.runtime));
     return 0;
   }
   if (isNamed && first !== "serve") {

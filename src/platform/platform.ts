@@ -225,6 +225,36 @@ export interface Process {
   readonly isErrorTerminal?: boolean;
 }
 
+/** A program of this machine and how to call it. */
+export interface Program {
+  /** Its name, looked up on the `PATH`, or its path. */
+  readonly file: string;
+  /** Its arguments. */
+  readonly args: readonly string[];
+  /** The folder it runs in. @default that of this process */
+  readonly cwd?: string;
+  /** Longest it may run; it is killed then. @unit milliseconds @default no limit */
+  readonly timeoutMs?: number;
+}
+
+/** How a program ended. */
+export interface ProgramEnd {
+  /** Its exit code; `null` if it was killed. */
+  readonly code: number | null;
+  /** What it wrote to standard output. */
+  readonly stdout: string;
+  /** What it wrote to standard output and standard error, as it came. */
+  readonly output: string;
+}
+
+/** Other programs. */
+export interface Programs {
+  /** This machine as `<system>-<processor>`, in Node's words, such as `linux-x64` or `darwin-arm64`. */
+  readonly machine: string;
+  /** Runs one to its end, with the environment of this process and no input; rejects with `ENOENT` if there is none. */
+  run(program: Program): Promise<ProgramEnd>;
+}
+
 /** Everything Stator needs from outside. */
 export interface Platform {
   /** Time and timers. */
@@ -241,6 +271,8 @@ export interface Platform {
   readonly process: Process;
   /** Threads that watch the event loop; absent where time is not real. */
   readonly watchdog?: Watchdog;
+  /** Other programs; absent where there are none to run. */
+  readonly programs?: Programs;
   /** Runtime name and version, such as `deno 2.9.6`. */
   readonly runtime: string;
 }

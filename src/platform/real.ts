@@ -9,6 +9,7 @@ import process from "node:process";
 import { files } from "./files.ts";
 import { createHttp } from "./http.ts";
 import type { Clock, Platform, Process, Random } from "./platform.ts";
+import { programs } from "./programs.ts";
 import { realWatchdog } from "./real_watchdog.ts";
 import { nodeNet } from "./tcp_node.ts";
 import { bunNet } from "./tcp_bun.ts";
@@ -143,5 +144,6 @@ export const realPlatform: Platform = {
   http: createHttp(clock),
   process: thisProcess,
   watchdog: realWatchdog,
+  programs,
   runtime: runtimeName(),
 };
