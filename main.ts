@@ -11,6 +11,7 @@ await run({
   },
   commands: {
     conformance: () => import("./src/commands/conformance.ts"),
+    create: () => import("./src/commands/create.ts"),
     simulate: () => import("./src/commands/simulate.ts"),
     replay: () => import("./src/commands/replay.ts"),
   },
