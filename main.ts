@@ -12,6 +12,7 @@ await run({
   commands: {
     compile: () => import("./src/commands/compile.ts"),
     conformance: () => import("./src/commands/conformance.ts"),
+    create: () => import("./src/commands/create.ts"),
     simulate: () => import("./src/commands/simulate.ts"),
     replay: () => import("./src/commands/replay.ts"),
   },

@@ -147,7 +147,13 @@ export const LAYERS: readonly Layer[] = [
   { name: "zmtp entry", files: /^src\/zmtp\.ts$/, layers: ["zmtp"], dynamic: ["real platform"] },
   { name: "testing", files: /^src\/testing\//, layers: EVERYTHING_IN_SRC },
   { name: "command table", files: /^src\/commands\/run\.ts$/, layers: ["commands", ...EVERYTHING_IN_SRC] },
-  { name: "commands", files: /^src\/commands\//, layers: [...EVERYTHING_IN_SRC, "testing", "simulated engines"] },
+  // Their text is code of projects that are outside.
+  { name: "templates", files: /^src\/commands\/create\//, layers: [], packages: ["@stator/worker", "node:"] },
+  {
+    name: "commands",
+    files: /^src\/commands\//,
+    layers: [...EVERYTHING_IN_SRC, "testing", "simulated engines", "templates"],
+  },
   { name: "package entry", files: /^mod\.ts$/, layers: ["protocol", "engine", "worker", "serve"] },
   {
     name: "main",

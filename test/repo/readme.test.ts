@@ -11,21 +11,13 @@ import { delimiter, join } from "node:path";
 import { formatTable } from "../../src/worker/command_line.ts";
 import { WORKER_OPTIONS } from "../../src/worker/option_rows.ts";
 import { type Child, freePort, run, start, temporaryFolder, until } from "../support/processes.ts";
+import { commands, markedBlocks, ownRuntimes } from "../support/marked_blocks.ts";
 import { ROOT } from "./sources.ts";
 
 const PATH = join(ROOT, "README.md");
 const README = existsSync(PATH) ? readFileSync(PATH, "utf8") : "";
 
-interface Block {
-  readonly language: string;
-  /** The comment right before it, if any. */
-  readonly mark: string;
-  readonly text: string;
-}
-
-const BLOCKS: readonly Block[] = [
-  ...README.matchAll(/(?:<!-- (\w+) -->\n+)?^```(\w+)[^\n]*\n([\s\S]*?)^```$/gm),
-].map(([, mark = "", language = "", text = ""]) => ({ mark, language, text }));
+const BLOCKS = markedBlocks(README);
 
 Deno.test("the README's TypeScript compiles", async () => {
   assert.ok(BLOCKS.some((block) => block.language === "ts"), "there is some");
@@ -59,10 +51,7 @@ Deno.test("the README's commands work", async () => {
   await using servers = new AsyncDisposableStack();
   let url = "";
   for (const { mark, text } of marked) {
-    const commands = text.split(/(?<!\\)\n/).map((line) => line.trim()).filter((line) =>
-      line !== "" && line[0] !== "#"
-    );
-    for (const command of commands.map((line) => ownRuntime(line, url))) {
+    for (const command of commands(text).map((line) => ownPort(ownRuntimes(line), url))) {
       if (mark === "serves") {
         const env = { STATOR_GATEWAY_PORT: String(await freePort()) };
         url = await listening(servers.use(shell(`exec env ${command}`, env)));
@@ -100,10 +89,9 @@ function cells(table: string): string[][] {
   return rows.map((row) => row.split(/(?<!\\)\|/).slice(1, -1).map((cell) => cell.trim()));
 }
 
-/** A command with the runtime that runs this test, and the port the server really has. */
-function ownRuntime(command: string, url: string): string {
-  const program = command.replace(/^(?:npx -y deno@2|deno)(?= )/, Deno.execPath());
-  return url === "" ? program : program.replace(/(?:http:\/\/)?(?:localhost|127\.0\.0\.1):8000/g, url);
+/** A command with the port the server really has. */
+function ownPort(command: string, url: string): string {
+  return url === "" ? command : command.replace(/(?:http:\/\/)?(?:localhost|127\.0\.0\.1):8000/g, url);
 }
 
 async function listening(child: Child): Promise<string> {
