@@ -9,7 +9,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { CHAT, chat, startFrontend } from "../support/frontend.ts";
 import { requirePeers } from "../support/peers.ts";
-import { start } from "../support/processes.ts";
+import { start, until } from "../support/processes.ts";
 import { createProject, packTarball, type Project } from "../support/project.ts";
 import { executable, RUN, type Runtime } from "../support/runtimes.ts";
 import { makeStore, type Store } from "../support/store.ts";
@@ -60,9 +60,12 @@ async function assertServes(
   });
   await worker.waitFor(/\bServing\b/, 30_000);
   await frontend.listed(NAME);
-  const { status, body } = await frontend.post(CHAT, chat(NAME, "Hello", { max_tokens: 7 }));
-  assert.equal(status, 200, JSON.stringify(body));
-  const [{ message, finish_reason }] = body.choices;
+  const ask = () => frontend.post(CHAT, chat(NAME, "Hello", { max_tokens: 7 }));
+  let answer = await ask();
+  // A frontend opens the route of its first chat model a moment after it lists the model.
+  await until("the route", 10_000, async () => answer.status !== 404 || (answer = await ask()).status !== 404);
+  assert.equal(answer.status, 200, JSON.stringify(answer.body));
+  const [{ message, finish_reason }] = answer.body.choices;
   assert.deepEqual([message.content, finish_reason], ["Hello", "length"], "it echoes");
   worker.signal("SIGTERM");
   assert.deepEqual(await worker.exit(30_000), { code: 0, signal: null });

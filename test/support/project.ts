@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { copyFileSync } from "node:fs";
-import { join } from "node:path";
+import { copyFileSync, existsSync, mkdirSync, symlinkSync } from "node:fs";
+import { delimiter, join } from "node:path";
 import process from "node:process";
 import { REPOSITORY } from "./peers.ts";
 import { type Command, run } from "./processes.ts";
@@ -48,9 +48,10 @@ export async function createProject(
   const args = [...RUN[runtime], join(REPOSITORY, "main.ts"), "create", name, "--package", tarball];
   await succeed({ name: "stator create", executable: await executable(runtime), args, env: {}, cwd: folder });
   const path = join(folder, name);
+  const env = { PATH: [await shelf(folder, runtime), process.env.PATH].join(delimiter) };
   const inside = async ([program = "", ...args]: readonly string[]) => {
     const known = program === "npm" ? program : await executable(program as Runtime);
-    return await succeed({ name: [program, ...args].join(" "), executable: known, args, env: {}, cwd: path });
+    return await succeed({ name: [program, ...args].join(" "), executable: known, args, env, cwd: path });
   };
   const { install, script } = TOOLS[runtime];
   return {
@@ -59,6 +60,15 @@ export async function createProject(
     install: () => inside(install),
     script: (name) => inside([...script, name]),
   };
+}
+
+/** A folder for `PATH` that holds the runtime under its own name, since a project's scripts call it by that. */
+async function shelf(folder: string, runtime: Runtime): Promise<string> {
+  const path = join(folder, "bin");
+  mkdirSync(path, { recursive: true });
+  const link = join(path, runtime);
+  if (!existsSync(link)) symlinkSync(await executable(runtime), link);
+  return path;
 }
 
 /** Runs a command that has to succeed; resolves to what it printed. */
