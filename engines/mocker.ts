@@ -12,6 +12,6 @@ import { settingsOf } from "./mocker/live/option_values.ts";
 /** The mock engine with its command-line options. */
 export const module: EngineModule = {
   options: MOCKER_OPTIONS,
-  defaults: { component: "backend" },
+  defaults: ({ disaggregationMode }) => ({ component: disaggregationMode === "prefill" ? "prefill" : "backend" }),
   create: async (values) => createLiveEngine(await settingsOf(values)),
 };

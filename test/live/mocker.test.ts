@@ -10,6 +10,7 @@ import { freePort, until } from "../support/processes.ts";
 import { makeStore, type Store } from "../support/store.ts";
 
 const LOADS: readonly (Load & { readonly name: string; readonly flags: readonly string[] })[] = [
+  { name: "alone", flags: [], concurrent: 1, rounds: 10, promptTokens: 64, sharedTokens: 0, maxTokens: 16 },
   { name: "8 concurrent", flags: [], concurrent: 8, rounds: 3, promptTokens: 100, sharedTokens: 0, maxTokens: 32 },
   { name: "64 concurrent", flags: [], concurrent: 64, rounds: 2, promptTokens: 100, sharedTokens: 0, maxTokens: 32 },
   { name: "shared prefix", flags: [], concurrent: 8, rounds: 4, promptTokens: 400, sharedTokens: 384, maxTokens: 16 },
@@ -53,7 +54,11 @@ test("a chat streams, and a request without a limit is refused in words", { time
 for (const { name, flags, ...load } of LOADS) {
   test(`beside Dynamo's mocker: ${name}`, { timeout: 300_000 }, async (t) => {
     if (!requirePeers(t)) return;
-    const run = (frontend: Frontend) => measure(frontend, load, 1);
+    const run = async (frontend: Frontend) => {
+      // The first time through, compilers are busy.
+      await measure(frontend, load, 2);
+      return await measure(frontend, load, 1);
+    };
     const theirs = await behindFrontend("dynamo", flags, run);
     const ours = await behindFrontend("stator", flags, run);
     console.log(`${name}: ${(["ttft", "itl", "requestRate", "tokenRate", "cached"] as const).map(compare).join(", ")}`);
@@ -131,8 +136,9 @@ for (const [prefillMaker, decodeMaker] of PAIRS) {
       `prefill ${prefillMaker}, decode ${decodeMaker}: ttft ${ttft.toFixed(1)} ms, itl ${itl.toFixed(1)} ms, ${cached}`,
     );
     const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
-    const asked = /^dynamo_component_requests_total\{[^}]*\} (\d+)/m.exec(text)?.[1];
-    assert.ok(Number(asked) >= 3, `the prefill worker had ${asked} requests`);
+    const counts = [...text.matchAll(/^dynamo_component_requests_total\{[^}]*\} (\d+)/gm)];
+    const asked = Math.max(...counts.map(([, count]) => Number(count)));
+    assert.ok(asked >= 3, `the prefill worker had ${asked} requests`);
   });
 }
 
