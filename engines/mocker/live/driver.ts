@@ -10,6 +10,9 @@ import type { EngineRequest, RequestSpec } from "../engine_request.ts";
 /** Lateness that is caught up; what is beyond it is lost. @source dynamo-mocker 1.6.1: live clock @unit milliseconds */
 const CATCH_UP_MS = 5;
 
+/** Timers are late by about as much; the last bit of a wait goes turn by turn. @unit milliseconds */
+const TIMER_LATENESS_MS = 1;
+
 /** Who is told what passes bring. Must not throw. */
 export interface PassListener {
   /** A pass has ended, `now` on the clock. */
@@ -83,7 +86,7 @@ export class Driver {
       while (this.#group.isReady && !this.#stopped.signal.aborted) {
         const isIdle = this.#group.begin(start).every(({ pass }) => !pass.progressed);
         const end = this.#group.endMs + this.#options.stallMs(this.#passes++);
-        if (end > clock.now()) await clock.sleepUntil(end, this.#stopped.signal);
+        if (end > clock.now()) await waitUntil(clock, end, this.#stopped.signal);
         else await clock.nextTurn();
         const now = clock.now();
         this.#listener.passed(this.#group.end(), now);
@@ -98,4 +101,15 @@ export class Driver {
       this.#isRunning = false;
     }
   }
+}
+
+/** Waits more precisely than a timer does. Where time stands still between turns, a timer has to do. */
+async function waitUntil(clock: EngineClock, time: number, signal: AbortSignal): Promise<void> {
+  if (time - TIMER_LATENESS_MS > clock.now()) await clock.sleepUntil(time - TIMER_LATENESS_MS, signal);
+  let last = -Infinity;
+  for (let now = clock.now(); now < time && now > last && !signal.aborted; now = clock.now()) {
+    last = now;
+    await clock.nextTurn();
+  }
+  await clock.sleepUntil(time, signal);
 }
