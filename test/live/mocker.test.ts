@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CHAT, chat, COMPLETIONS, type Frontend, startFrontend } from "../support/frontend.ts";
-import { type Load, type Maker, measure, type Measured, startMocker } from "../support/mocker_load.ts";
+import { latencies, type Load, type Maker, meanBetween, measure, startMocker } from "../support/mocker_load.ts";
 import { requirePeers, TINY_WORDS_MODEL } from "../support/peers.ts";
 import { freePort, until } from "../support/processes.ts";
 import { makeStore, type Store } from "../support/store.ts";
@@ -25,13 +25,19 @@ const LOADS: readonly (Load & { readonly name: string; readonly flags: readonly 
 ];
 
 /** Runs with one worker of a maker behind a frontend of its own. */
-async function behindFrontend<T>(maker: Maker, flags: readonly string[], run: (frontend: Frontend) => Promise<T>) {
+async function behindFrontend<T>(
+  maker: Maker,
+  flags: readonly string[],
+  run: (frontend: Frontend, port: number) => Promise<T>,
+) {
   using store = makeStore("mocker");
   await using frontend = await startFrontend(store);
-  await using _worker = await startMocker(store, maker, ["--block-size", "16", ...flags]);
+  const port = await freePort();
+  const env = { DYN_SYSTEM_PORT: String(port) };
+  await using _worker = await startMocker(store, maker, ["--block-size", "16", ...flags], env);
   await frontend.listed(TINY_WORDS_MODEL);
   await ready(frontend);
-  return await run(frontend);
+  return await run(frontend, port);
 }
 
 async function ready(frontend: Frontend): Promise<void> {
@@ -54,17 +60,25 @@ test("a chat streams, and a request without a limit is refused in words", { time
 for (const { name, flags, ...load } of LOADS) {
   test(`beside Dynamo's mocker: ${name}`, { timeout: 300_000 }, async (t) => {
     if (!requirePeers(t)) return;
-    const run = async (frontend: Frontend) => {
+    const run = async (frontend: Frontend, port: number) => {
       // The first time through, compilers are busy.
       await measure(frontend, load, 2);
-      return await measure(frontend, load, 1);
+      const before = await latencies(port);
+      const seen = await measure(frontend, load, 1);
+      const after = await latencies(port);
+      return {
+        ...seen,
+        ownTtft: meanBetween(before, after, "ttft"),
+        ownItl: meanBetween(before, after, "itl"),
+      };
     };
     const theirs = await behindFrontend("dynamo", flags, run);
     const ours = await behindFrontend("stator", flags, run);
-    console.log(`${name}: ${(["ttft", "itl", "requestRate", "tokenRate", "cached"] as const).map(compare).join(", ")}`);
+    const shown = ["ttft", "itl", "ownTtft", "ownItl", "requestRate", "tokenRate", "cached"] as const;
+    console.log(`${name}: ${shown.map(compare).join(", ")}`);
     assert.ok(ours.tokenRate > 0);
 
-    function compare(what: keyof Measured): string {
+    function compare(what: typeof shown[number]): string {
       return `${what} ${ours[what].toFixed(2)} / ${theirs[what].toFixed(2)} = ${
         (ours[what] / theirs[what]).toFixed(3)
       }`;

@@ -93,6 +93,25 @@ export async function measure(frontend: Frontend, load: Load, salt: number): Pro
   };
 }
 
+/** Latencies as a worker counts them itself, without the way to the client. @unit seconds */
+export interface Latencies {
+  readonly ttft: { readonly sum: number; readonly count: number };
+  readonly itl: { readonly sum: number; readonly count: number };
+}
+
+/** Reads the latencies on a worker's `/metrics`. */
+export async function latencies(port: number): Promise<Latencies> {
+  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  const read = (name: string) => Number(new RegExp(`^vllm:${name}\\{[^}]*\\} (\\S+)`, "m").exec(text)?.[1]);
+  const family = (name: string) => ({ sum: read(`${name}_sum`), count: read(`${name}_count`) });
+  return { ttft: family("time_to_first_token_seconds"), itl: family("inter_token_latency_seconds") };
+}
+
+/** Mean of what came between two readings. @unit milliseconds */
+export function meanBetween(before: Latencies, after: Latencies, what: keyof Latencies): number {
+  return 1000 * (after[what].sum - before[what].sum) / (after[what].count - before[what].count);
+}
+
 function promptOf({ promptTokens, sharedTokens }: Load, salt: number, number: number): number[] {
   return Array.from(
     { length: promptTokens },
