@@ -8,6 +8,7 @@ import { run } from "./src/commands/run.ts";
 await run({
   engines: {
     sample: async () => (await import("./engines/sample.ts")).module,
+    mocker: async () => (await import("./engines/mocker.ts")).module,
   },
   commands: {
     compile: () => import("./src/commands/compile.ts"),

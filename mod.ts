@@ -72,6 +72,7 @@ export {
   type SamplingOptions,
   type StopConditions,
 } from "./src/protocol/request.ts";
+export { enforcePrefillMaxTokens, requirePrefillResult } from "./src/protocol/disaggregation.ts";
 export type { EndpointName } from "./src/protocol/record.ts";
 export { UsageError } from "./src/worker/command_line.ts";
 export type { WorkerOptions } from "./src/worker/options.ts";

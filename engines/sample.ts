@@ -4,8 +4,9 @@
  * @source dynamo 1.6.1, `dynamo/common/backend/sample_engine.py`: the same tokens, flags and hand-over
  * @module
  */
-import { chunk, defineEngine, DynamoError, KvBlocks, usage } from "@stator/worker";
-import type { Engine, EngineModule, GenerateChunk, GenerateRequest, TopLogprob } from "@stator/worker";
+import { chunk, defineEngine, enforcePrefillMaxTokens, KvBlocks, requirePrefillResult, usage } from "@stator/worker";
+import type { Engine, EngineModule, GenerateChunk } from "@stator/worker";
+import { VOCABULARY, withLogprobs } from "./logprobs.ts";
 
 /** Settings of the sample engine. */
 export interface SampleEngineOptions {
@@ -19,8 +20,6 @@ export interface SampleEngineOptions {
   readonly disaggregationMode?: string;
 }
 
-const VOCABULARY = 32_000;
-const MAX_TOP_LOGPROBS = 20;
 const [BLOCK_SIZE, TOTAL_BLOCKS] = [16, 1000];
 
 /** Makes a sample engine. */
@@ -58,11 +57,10 @@ export function sampleEngine(options: SampleEngineOptions = {}): Engine {
           encoder_result: { handle: `sample-encoder:${handle()}`, ...media },
         };
       }
-      if (disaggregationMode === "decode" && request.prefill_result === undefined && request._HEALTH_CHECK !== true) {
-        throw new DynamoError("InvalidArgument", "a decode worker needs prefill_result");
-      }
+      if (disaggregationMode === "decode") requirePrefillResult(request);
       const isPrefill = disaggregationMode === "prefill";
-      const count = isPrefill ? 1 : request.stop_conditions.max_tokens ?? maxTokens;
+      const { stop_conditions } = isPrefill ? enforcePrefillMaxTokens(request) : request;
+      const count = stop_conditions.max_tokens ?? maxTokens;
       if (count === 0) return yield chunk.length(usage(prompt, 0));
       using _blocks = storeBlocks(prompt);
       using _span = ctx.startSpan("sample.tokens", { prompt_len: prompt });
@@ -91,19 +89,6 @@ export function sampleEngine(options: SampleEngineOptions = {}): Engine {
     attachSnapshotPublisher: (publisher) => cache.report(publisher),
     cleanup() {},
   });
-}
-
-/** Made-up log-probabilities, the same for the same token. */
-function withLogprobs(piece: GenerateChunk, request: GenerateRequest): GenerateChunk {
-  const wanted = request.output_options.logprobs;
-  const id = piece.token_ids[0];
-  if (wanted === null || id === undefined) return piece;
-  const own = -0.1 * (id % 10);
-  const top = Array.from({ length: Math.min(wanted, MAX_TOP_LOGPROBS) + 1 }, (_, r): TopLogprob => {
-    const token_id = (id + r) % VOCABULARY;
-    return { rank: r + 1, token_id, token: `token_id:${token_id}`, logprob: own - 0.1 * r };
-  });
-  return { ...piece, log_probs: [own], ...(wanted > 0 ? { top_logprobs: [top] } : {}) };
 }
 
 const group = "Sample engine";

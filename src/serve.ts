@@ -9,7 +9,7 @@ import type { Platform } from "./platform/platform.ts";
 import { realPlatform } from "./platform/real.ts";
 import { createMemStore, type MemStore, openDiscovery } from "./worker/backends.ts";
 import { readSetPayload } from "./worker/canary_payload.ts";
-import { formatHelp, parseFlags, reportFailure, resolveRows } from "./worker/command_line.ts";
+import { engineDefaults, formatHelp, parseFlags, reportFailure, resolveRows } from "./worker/command_line.ts";
 import { WORKER_OPTIONS } from "./worker/option_rows.ts";
 import type { ResolvedWorkerOptions, WorkerOptions } from "./worker/options.ts";
 import { resolveOptions } from "./worker/resolve_options.ts";
@@ -88,9 +88,10 @@ export async function parseWorkerArgsOn(
 ): Promise<WorkerArgs> {
   const rows = [...WORKER_OPTIONS, ...module.options];
   const given = parseFlags(rows, argv);
-  const values = resolveRows(rows, given, env, module.defaults);
+  const defaults = engineDefaults(module, rows, given, env);
+  const values = resolveRows(rows, given, env, defaults);
   // An engine's default must not beat the environment only because it arrives as code.
-  const settled = Object.keys(module.defaults ?? {}).map((key) => [key, values[key]] as const);
+  const settled = Object.keys(defaults).map((key) => [key, values[key]] as const);
   const options: WorkerOptions = { ...Object.fromEntries(settled), ...given };
   return { engine: await module.create(values), options };
 }
@@ -129,13 +130,14 @@ export async function serveOn(
       return 0;
     }
     if (words.includes("--help") || words.includes("-h")) {
-      process.print(formatHelp(rows, { ...module.defaults, ...code }));
+      process.print(formatHelp(rows, { ...engineDefaults(module, rows, code, process.env), ...code }));
       return 0;
     }
     const given = { ...code, ...parseFlags(rows, words) };
     const warnings: string[] = [];
-    const values = resolveRows(rows, given, process.env, module.defaults, (text) => warnings.push(text));
-    const resolved = resolveOptions(given, process.env, module.defaults);
+    const defaults = engineDefaults(module, rows, given, process.env);
+    const values = resolveRows(rows, given, process.env, defaults, (text) => warnings.push(text));
+    const resolved = resolveOptions(given, process.env, defaults);
     const log = openLog(platform, resolved);
     // A payload that cannot be read is bad usage, and told before anything is opened.
     await readSetPayload(resolved, platform.files, SILENT);

@@ -8,7 +8,7 @@ import type { Platform } from "../platform/platform.ts";
 import { DynamoError } from "../protocol/error.ts";
 import { type ConformanceOptions, runConformanceOn } from "../testing/conformance.ts";
 import type { CheckResult, ConformanceReport } from "../testing/conformance_report.ts";
-import { formatHelp, parseFlags, reportFailure, resolveRows } from "../worker/command_line.ts";
+import { engineDefaults, formatHelp, parseFlags, reportFailure, resolveRows } from "../worker/command_line.ts";
 import { WORKER_OPTIONS } from "../worker/option_rows.ts";
 import { chooseEngine, type EngineTable } from "./engine_choice.ts";
 import { formatJunit } from "./junit.ts";
@@ -47,11 +47,17 @@ export async function run(argv: readonly string[], platform: Platform, engines: 
     const rows = [...ROWS, ...module.options, ...WORKER_OPTIONS];
     if (others.includes("--help") || others.includes("-h")) {
       process.print(`Usage: stator conformance [--engine <${Object.keys(engines).join("|")}>] [options]\n`);
-      process.print(formatHelp([...ROWS, ...module.options, ...WORKER_OPTIONS.filter(isOfEngine)], module.defaults));
+      process.print(
+        formatHelp(
+          [...ROWS, ...module.options, ...WORKER_OPTIONS.filter(isOfEngine)],
+          engineDefaults(module, rows, {}, process.env),
+        ),
+      );
       return 0;
     }
     const warn = (text: string) => process.printError(text);
-    const values = resolveRows(rows, parseFlags(rows, others), process.env, module.defaults, warn);
+    const given = parseFlags(rows, others);
+    const values = resolveRows(rows, given, process.env, engineDefaults(module, rows, given, process.env), warn);
     const faults: unknown[] = [];
     using _faults = process.onFault((error) => faults.push(error));
     // Made ahead, so that settings which the engine refuses are bad usage rather than a broken contract.

@@ -7,7 +7,15 @@ import type { OptionRow, OptionValues } from "../engine/option.ts";
 import type { Platform } from "../platform/platform.ts";
 import { SIMULATION_FAULTS, type SimulationFault } from "../testing/simulation/life_plan.ts";
 import { formatFailures, simulateOn, type SimulationReport } from "../testing/simulation/simulate.ts";
-import { closest, formatHelp, parseFlags, reportFailure, resolveRows, UsageError } from "../worker/command_line.ts";
+import {
+  closest,
+  engineDefaults,
+  formatHelp,
+  parseFlags,
+  reportFailure,
+  resolveRows,
+  UsageError,
+} from "../worker/command_line.ts";
 import { chooseEngine, type EngineTable } from "./engine_choice.ts";
 
 const group = "Simulation";
@@ -35,11 +43,11 @@ export async function run(argv: readonly string[], platform: Platform, engines: 
     const rows = [...ROWS, ...module.options];
     if (others.includes("--help") || others.includes("-h")) {
       process.print(`Usage: stator simulate [--engine <${Object.keys(engines).join("|")}>] [options]\n`);
-      process.print(formatHelp(rows, module.defaults));
+      process.print(formatHelp(rows, engineDefaults(module, rows, {}, process.env)));
       return 0;
     }
     const given = parseFlags(rows, others);
-    const values = resolveRows(rows, given, process.env, module.defaults);
+    const values = resolveRows(rows, given, process.env, engineDefaults(module, rows, given, process.env));
     const { seed, lives, trace } = values as { seed: number; lives: number; trace: boolean };
     const faults = parseFaults(values.faults as string | undefined);
     const report = await simulateOn(platform.clock, () => module.create(values), {

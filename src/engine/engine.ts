@@ -140,8 +140,11 @@ export function defineEngine(engine: Engine): Engine {
 export interface EngineModule {
   /** The engine's own rows; they join the common ones in one `--help`. */
   readonly options: readonly OptionRow[];
-  /** Defaults of common options that this engine changes, by key. */
-  readonly defaults?: OptionValues;
+  /**
+   * Defaults of common options that this engine changes, by key. A function gets the values as they are without: what an
+   * operator sets may decide, such as the role.
+   */
+  readonly defaults?: OptionValues | ((values: OptionValues) => OptionValues);
   /** Makes the engine of the parsed values; starts nothing. */
   create(values: OptionValues): Engine | Promise<Engine>;
 }

@@ -11,8 +11,15 @@ import { hexId, type PayloadCodec } from "./record.ts";
 
 /** The endpoint of a publisher's recovery, on the worker's own component. @source dynamo-llm 1.6.1, KV worker query */
 export function recoveryEndpointName(publisherId: bigint): string {
-  return `worker_kv_query_source_${hexId(publisherId)}`;
+  return `${RECOVERY_PREFIX}${hexId(publisherId)}`;
 }
+
+/** Whether an endpoint answers routers about a cache rather than requests. */
+export function isRecoveryEndpoint(endpoint: string): boolean {
+  return endpoint.startsWith(RECOVERY_PREFIX);
+}
+
+const RECOVERY_PREFIX = "worker_kv_query_source_";
 
 /** A router's question. @source dynamo-kv-router 1.6.1, `WorkerKvQueryRequest` */
 export interface RecoveryQuery {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { EngineModule } from "../engine/engine.ts";
 import type { OptionRow, OptionValues } from "../engine/option.ts";
 import { DynamoError } from "../protocol/error.ts";
 
@@ -87,6 +88,16 @@ export function resolveRows(
     if (value !== undefined) values[row.key] = value;
   }
   return values;
+}
+
+/** What an engine changes of the defaults, given what operators set. */
+export function engineDefaults(
+  { defaults = {} }: Pick<EngineModule, "defaults">,
+  rows: readonly OptionRow[],
+  given: OptionValues,
+  env: Readonly<Record<string, string | undefined>>,
+): OptionValues {
+  return typeof defaults === "function" ? defaults(resolveRows(rows, given, env)) : defaults;
 }
 
 function fromEnvironment(

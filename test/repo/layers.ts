@@ -163,7 +163,7 @@ export const LAYERS: readonly Layer[] = [
     dynamic: ["commands", "engines", "compile"],
   },
   // Pure, so that a worker's clock and a replay's virtual one can drive the same code.
-  { name: "simulated engines", files: /^engines\/mocker\//, layers: [] },
+  { name: "simulated engines", files: /^engines\/mocker\/(?!live\/)/, layers: [] },
   { name: "engines", files: /^engines\//, layers: ["simulated engines"], packages: ["@stator/worker", "node:"] },
   { name: "compile", files: /^compile\//, layers: ["engines"], packages: ["@stator/worker", "node:"] },
 ];

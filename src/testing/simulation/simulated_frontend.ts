@@ -9,6 +9,7 @@ import { formatAddress, parseAddress } from "../../protocol/address.ts";
 import { encodeRequestHead } from "../../protocol/control.ts";
 import { AckParser, encodeRequestFrame, encodeTwoPart } from "../../protocol/frame.ts";
 import { decodeText, encodeMsgpack, encodeText, stringifyJson } from "../../protocol/payload.ts";
+import { isRecoveryEndpoint } from "../../protocol/kv_recovery.ts";
 import { decodeInstance } from "../../protocol/record.ts";
 import { AnswerReader } from "./answer_reader.ts";
 import type { History } from "./history.ts";
@@ -72,8 +73,8 @@ export class SimulatedFrontend {
       if (isRecoveryPath(path)) return;
       // News of a deletion take their time; until then requests go on to be sent there.
       if (event.kind === "delete") return void clock.timer(newsMs, () => this.#workers.delete(path));
-      const { transport } = decodeInstance(event.value);
-      if ("tcp" in transport) this.#workers.set(path, transport.tcp);
+      const { transport, endpoint } = decodeInstance(event.value);
+      if ("tcp" in transport && !isRecoveryEndpoint(endpoint)) this.#workers.set(path, transport.tcp);
     });
   }
 

@@ -1,0 +1,115 @@
+/**
+ * Drives the schedulers of a worker with the real clock.
+ *
+ * @module
+ */
+import type { EngineClock } from "@stator/worker";
+import type { EngineGroup, RankPass } from "../engine_group.ts";
+import type { EngineRequest, RequestSpec } from "../engine_request.ts";
+
+/** Lateness that is caught up; what is beyond it is lost. @source dynamo-mocker 1.6.1: live clock @unit milliseconds */
+const CATCH_UP_MS = 5;
+
+/** Timers are late by about as much; the last bit of a wait goes turn by turn. @unit milliseconds */
+const TIMER_LATENESS_MS = 1;
+
+/** Who is told what passes bring. Must not throw. */
+export interface PassListener {
+  /** A pass has ended, `now` on the clock. */
+  passed(ranks: readonly RankPass[], now: number): void;
+  /** No pass can be computed any more. */
+  failed(error: unknown): void;
+}
+
+/** Settings of a driver. */
+export interface DriverOptions {
+  /** Pause before the first pass. @unit milliseconds */
+  readonly startupMs: number;
+  /** How much longer the pass with this number takes than it should. @unit milliseconds */
+  stallMs(pass: number): number;
+}
+
+/**
+ * Runs one pass of the group after the other while there is work, each to its absolute end: one timer, however many
+ * requests there are.
+ *
+ * After a pass the next one begins at the modelled end of the last, so lateness does not add up; after a pause it begins
+ * at once.
+ */
+export class Driver {
+  readonly #group: EngineGroup;
+  readonly #listener: PassListener;
+  readonly #options: DriverOptions;
+  readonly #stopped = new AbortController();
+  #isRunning = false;
+  #passes = 0;
+  #run: Promise<void> = Promise.resolve();
+
+  /** Makes a driver that waits for work. */
+  constructor(group: EngineGroup, listener: PassListener, options: DriverOptions) {
+    this.#group = group;
+    this.#listener = listener;
+    this.#options = options;
+  }
+
+  /** Adds a request to a rank; a pass that is under way ends without it. */
+  submit(rank: number, spec: RequestSpec, clock: EngineClock): EngineRequest {
+    const request = this.#group.ranks[rank]!.submit(spec);
+    this.#wake(clock);
+    return request;
+  }
+
+  /** Takes a request out, wherever it is; what it held is free at once. */
+  cancel(rank: number, request: EngineRequest, clock: EngineClock): void {
+    this.#group.ranks[rank]!.cancel(request, !this.#group.isBusy);
+    this.#wake(clock);
+  }
+
+  /** Ends the passes; resolves when none is under way. */
+  async stop(): Promise<void> {
+    this.#stopped.abort();
+    await this.#run;
+  }
+
+  #wake(clock: EngineClock): void {
+    if (this.#isRunning || !this.#group.isReady || this.#stopped.signal.aborted) return;
+    this.#isRunning = true;
+    this.#run = this.#drive(clock);
+  }
+
+  async #drive(clock: EngineClock): Promise<void> {
+    try {
+      if (this.#passes === 0 && this.#options.startupMs > 0) {
+        await clock.sleepUntil(clock.now() + this.#options.startupMs, this.#stopped.signal);
+      }
+      let start = clock.now();
+      while (this.#group.isReady && !this.#stopped.signal.aborted) {
+        const isIdle = this.#group.begin(start).every(({ pass }) => !pass.progressed);
+        const end = this.#group.endMs + this.#options.stallMs(this.#passes++);
+        if (end > clock.now()) await waitUntil(clock, end, this.#stopped.signal);
+        else await clock.nextTurn();
+        const now = clock.now();
+        this.#listener.passed(this.#group.end(), now);
+        // Whatever blocks the queue stays until a request comes or goes, which begins the next pass.
+        if (isIdle && end === start) break;
+        start = Math.max(end, now - CATCH_UP_MS);
+      }
+    } catch (error) {
+      this.#stopped.abort();
+      this.#listener.failed(error);
+    } finally {
+      this.#isRunning = false;
+    }
+  }
+}
+
+/** Waits more precisely than a timer does. Where time stands still between turns, a timer has to do. */
+async function waitUntil(clock: EngineClock, time: number, signal: AbortSignal): Promise<void> {
+  if (time - TIMER_LATENESS_MS > clock.now()) await clock.sleepUntil(time - TIMER_LATENESS_MS, signal);
+  let last = -Infinity;
+  for (let now = clock.now(); now < time && now > last && !signal.aborted; now = clock.now()) {
+    last = now;
+    await clock.nextTurn();
+  }
+  await clock.sleepUntil(time, signal);
+}

@@ -1,0 +1,184 @@
+/**
+ * The mock engine as a worker runs it.
+ *
+ * @module
+ */
+import {
+  chunk,
+  type CompletionUsage,
+  defineEngine,
+  DynamoError,
+  enforcePrefillMaxTokens,
+  type Engine,
+  type EngineConfig,
+  type GenerateChunk,
+  type GenerateContext,
+  type GenerateRequest,
+  invalidArgument,
+  requirePrefillResult,
+  usage,
+} from "@stator/worker";
+import { withLogprobs } from "../../logprobs.ts";
+import { transferMs } from "../handoff.ts";
+import type { MockerSettings } from "./settings.ts";
+import { AnswerTokens } from "./answer_tokens.ts";
+import { type RequestFault, requestFault } from "./faults.ts";
+import { LiveGroup } from "./live_group.ts";
+import type { LiveRequest } from "./live_request.ts";
+
+/** Makes a live mock engine. @throws {RangeError} If a setting asks for what is not modelled. */
+export function createLiveEngine(settings: MockerSettings): Engine {
+  const group = new LiveGroup(settings);
+  const { publishing } = group;
+  const { engine, dp_size } = settings.launch;
+  const publishes = group.publishesEvents;
+  return defineEngine({
+    start: () => Promise.resolve(configOf(settings)),
+    generate: (request, ctx) => answer(group, settings, request, ctx),
+    healthCheckPayload: () => ({
+      token_ids: [1],
+      stop_conditions: { max_tokens: 1, ignore_eos: true },
+      sampling_options: { temperature: 0 },
+    }),
+    kvEventSources: () => publishes ? publishing.sources(dp_size) : [],
+    componentMetricsDpRanks: () => Array.from({ length: dp_size }, (_, rank) => rank),
+    attachSnapshotPublisher: (publisher) => publishing.attach(publisher),
+    metricsSources: () => [{ name: engine.backend, expfmt: () => group.metrics.text() }],
+    isQuiescent: () => group.active === 0,
+    cleanup: () => group.close(),
+  });
+}
+
+function configOf({ modelName, launch: { engine, dp_size } }: MockerSettings): EngineConfig {
+  return {
+    model: modelName,
+    kvCacheBlockSize: engine.block_size,
+    totalKvBlocks: engine.num_gpu_blocks,
+    dataParallelSize: dp_size,
+    ...(engine.max_model_len === null ? {} : { contextLength: engine.max_model_len }),
+    ...(engine.max_num_seqs === null ? {} : { maxNumSeqs: engine.max_num_seqs }),
+    ...(engine.max_num_batched_tokens === null ? {} : { maxNumBatchedTokens: engine.max_num_batched_tokens }),
+  };
+}
+
+/** Answers one request. Nothing of it is left in the scheduler, however the stream ends. */
+async function* answer(
+  group: LiveGroup,
+  settings: MockerSettings,
+  asked: GenerateRequest,
+  ctx: GenerateContext,
+): AsyncGenerator<GenerateChunk> {
+  const isPrefill = settings.launch.engine.worker_type === "prefill";
+  const request = isPrefill ? enforcePrefillMaxTokens(asked) : asked;
+  if (ctx.signal.aborted) return yield chunk.cancelled(usage(request.token_ids.length, 0));
+  checkHandover(settings, request);
+  const maxTokens = maxTokensOf(request, settings);
+  const tokens = new AnswerTokens(request, settings.answers);
+  const live = group.admit(request, ctx.clock, maxTokens, tokens);
+  const wake = () => live.wake();
+  ctx.signal.addEventListener("abort", wake);
+  try {
+    const stream = { group, settings, request, ctx, live, tokens, fault: faultOf(settings, live, maxTokens) };
+    yield* isPrefill ? prefilled(stream) : decoded(stream);
+  } finally {
+    ctx.signal.removeEventListener("abort", wake);
+    group.release(live);
+  }
+}
+
+/** One answer on its way. */
+interface Stream {
+  readonly group: LiveGroup;
+  readonly settings: MockerSettings;
+  readonly request: GenerateRequest;
+  readonly ctx: GenerateContext;
+  readonly live: LiveRequest;
+  readonly tokens: AnswerTokens;
+  readonly fault: RequestFault | undefined;
+}
+
+async function* decoded(stream: Stream): AsyncGenerator<GenerateChunk> {
+  const { request, live, tokens } = stream;
+  for (let place = 0;; place++) {
+    const state = await nextState(stream, place);
+    if (state === "cancelled") return yield chunk.cancelled(counts(stream, place));
+    if (state === "rejected") return yield chunk.error(REJECTION);
+    if (state === "over") return yield chunk.length(counts(stream, place));
+    live.ready--;
+    const id = tokens.at(place);
+    if (tokens.endsWith(id, place)) {
+      return yield { ...withLogprobs(chunk.stop(counts(stream, place + 1), [id]), request), stop_reason: id };
+    }
+    const piece = withLogprobs(chunk.tokens([id]), request);
+    yield place === 0 ? { ...piece, completion_usage: counts(stream, 1) } : piece;
+  }
+}
+
+/** A frontend decides by the first chunk of a prefill leg, so there is only one. */
+async function* prefilled(stream: Stream): AsyncGenerator<GenerateChunk> {
+  const { request, settings, ctx, live, tokens } = stream;
+  const state = await nextState(stream, 0);
+  if (state === "rejected") return yield chunk.error(REJECTION);
+  if (state === "token") {
+    const prompt = request.token_ids.length;
+    const ms = transferMs(settings.launch.engine, prompt, prompt);
+    if (ms > 0) await Promise.race([ctx.clock.sleepUntil(ctx.clock.now() + ms, ctx.signal), live.changed()]);
+  }
+  if (state === "cancelled" || isUnwanted(stream)) return yield chunk.cancelled(counts(stream, 0));
+  const ids = state === "token" ? [tokens.at(0)] : [];
+  yield { ...chunk.length(counts(stream, ids.length), ids), disaggregated_params: HANDED_OVER };
+  live.ready = 0;
+}
+
+/** What a mock decode worker is given: it needs nothing. @source dynamo-llm 1.6.1, `mocker.rs` */
+const HANDED_OVER = "dummy";
+const REJECTION = "request rejected: request exceeds worker admission limits";
+
+/** Waits for the next token or the end. A cancel wins over a token that is ready. */
+async function nextState(
+  stream: Stream,
+  place: number,
+): Promise<"token" | "over" | "rejected" | "cancelled"> {
+  const { live, fault } = stream;
+  for (;;) {
+    if (isUnwanted(stream)) return "cancelled";
+    if (live.error !== undefined) throw live.error;
+    const isFaulty = fault?.afterTokens === place;
+    if (isFaulty && fault?.kind === "fail") throw new DynamoError("Unknown", "a fault on purpose (--fail-rate)");
+    if (!isFaulty) {
+      if (live.ready > 0) return "token";
+      if (live.isRejected) return "rejected";
+      if (live.isOver) return "over";
+    }
+    await live.changed();
+  }
+}
+
+function isUnwanted({ group, ctx }: Stream): boolean {
+  return ctx.signal.aborted || group.isClosed;
+}
+
+function counts({ request, live }: Stream, completionTokens: number): CompletionUsage {
+  return usage(request.token_ids.length, completionTokens, Math.max(0, live.request.firstCachedTokens));
+}
+
+function faultOf({ faults }: MockerSettings, live: LiveRequest, maxTokens: number): RequestFault | undefined {
+  return requestFault(faults, live.request.id, maxTokens);
+}
+
+function maxTokensOf({ stop_conditions }: GenerateRequest, { defaultMaxTokens }: MockerSettings): number {
+  const wanted = stop_conditions.max_tokens ?? defaultMaxTokens;
+  if (wanted !== undefined) return wanted;
+  throw invalidArgument("`max_output_tokens` (or `max_tokens`) is required by the mocker worker");
+}
+
+function checkHandover({ launch }: MockerSettings, request: GenerateRequest): void {
+  const { bootstrap_info } = request;
+  if (bootstrap_info !== undefined) {
+    const { bootstrap_host, bootstrap_port } = bootstrap_info;
+    throw invalidArgument(
+      `this worker cannot meet another at ${bootstrap_host}:${bootstrap_port}: start prefill without --bootstrap-ports`,
+    );
+  }
+  if (launch.engine.worker_type === "decode") requirePrefillResult(request);
+}

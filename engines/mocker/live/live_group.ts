@@ -1,0 +1,157 @@
+/**
+ * The schedulers of a live worker and the requests that are in them.
+ *
+ * @module
+ */
+import { DynamoError, type EngineClock, type GenerateRequest, invalidArgument } from "@stator/worker";
+import { createGroup } from "../engine_factory.ts";
+import type { EngineGroup, RankPass } from "../engine_group.ts";
+import { EngineRequest, type RequestSpec } from "../engine_request.ts";
+import { rankArgs } from "../launch_args.ts";
+import { COMPLETED, REJECTED, TOKEN } from "../pass.ts";
+import type { AnswerTokens } from "./answer_tokens.ts";
+import { wordAt } from "./dice.ts";
+import { Driver } from "./driver.ts";
+import { stallMs } from "./faults.ts";
+import { KvPublishing } from "./kv_publishing.ts";
+import { LiveRequest } from "./live_request.ts";
+import { NativeMetrics } from "./native_metrics.ts";
+import type { MockerSettings } from "./settings.ts";
+import { TokenSequence } from "./token_sequence.ts";
+
+/** One scheduler for each rank, one driver for all of them, a channel for each request. */
+export class LiveGroup {
+  /** What routers are told through. */
+  readonly publishing: KvPublishing = new KvPublishing();
+  /** What `/metrics` shows. */
+  readonly metrics: NativeMetrics;
+  /** Whether anybody is to hear of cached blocks. */
+  readonly publishesEvents: boolean;
+  readonly #settings: MockerSettings;
+  readonly #group: EngineGroup;
+  readonly #driver: Driver;
+  readonly #active = new Map<number, LiveRequest>();
+  #isClosed = false;
+  #failure: Error | undefined;
+  #requests = 0;
+  #turn = 0;
+
+  /** Makes an idle one. @throws {RangeError} If a setting asks for what is not modelled. */
+  constructor(settings: MockerSettings) {
+    this.#settings = settings;
+    const { launch, table, faults } = settings;
+    const { enable_prefix_caching, worker_type, backend } = launch.engine;
+    this.publishesEvents = enable_prefix_caching && worker_type !== "decode";
+    this.#group = createGroup(rankArgs(launch, this.publishesEvents), launch.dp_size, 0, table);
+    this.metrics = new NativeMetrics(backend, this.#group);
+    this.#driver = new Driver(this.#group, this, {
+      startupMs: 1000 * (launch.startup_time ?? 0),
+      stallMs: (pass) => stallMs(faults, pass),
+    });
+  }
+
+  /** Requests that have a stream. */
+  get active(): number {
+    return this.#active.size;
+  }
+
+  /** Whether all streams are to end. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /**
+   * Puts a request into the queue of its rank.
+   *
+   * @throws {DynamoError} `InvalidArgument` if there is no such rank.
+   */
+  admit(request: GenerateRequest, clock: EngineClock, maxOutputTokens: number, answer: AnswerTokens): LiveRequest {
+    const { launch, cacheAnswers } = this.#settings;
+    const rank = this.#rankOf(request);
+    const id = this.#requests++;
+    // As in the peer, a cache knows generated tokens by numbers that no prompt has, unless it is asked to be better.
+    const answerAt = cacheAnswers ? (place: number) => answer.at(place) : (place: number) => wordAt(~id, place);
+    const { lora_name, cache_salt } = request.routing;
+    const sequence = new TokenSequence(request.token_ids, launch.engine.block_size, {
+      ...(lora_name === undefined ? {} : { loraName: lora_name }),
+      ...(cache_salt === undefined ? {} : { cacheNamespace: cache_salt }),
+    }, answerAt);
+    const live = new LiveRequest(rank, clock);
+    this.metrics.began(request.model);
+    const promptTokens = request.token_ids.length;
+    if (this.#failure !== undefined) throw this.#failure;
+    const spec = { id, sequence, promptTokens, maxOutputTokens };
+    this.#active.set(id, live);
+    if (this.#blocksForEver(spec)) {
+      live.request = new EngineRequest(spec);
+      live.signal(COMPLETED | REJECTED);
+    } else {
+      live.request = this.#driver.submit(rank, spec, clock);
+    }
+    return live;
+  }
+
+  /** Forgets a request; if it is still in the scheduler, that forgets it too. */
+  release(live: LiveRequest): void {
+    const { rank, request, clock } = live;
+    this.#active.delete(request.id);
+    if (live.isOver) return;
+    this.#driver.cancel(rank, request, clock);
+    if (!this.#group.isBusy) this.publishing.publishEvents(rank, this.#group.ranks[rank]!);
+    this.publishing.publishLoad(rank, this.#group.ranks[rank]!);
+  }
+
+  /** Lets every stream end as cancelled, then ends the passes. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const live of this.#active.values()) live.wake();
+    await this.#driver.stop();
+  }
+
+  /** Publishes what a pass brought: what the caches hold, then tokens, then how full they are. */
+  passed(passes: readonly RankPass[], now: number): void {
+    const { ranks } = this.#group;
+    for (const { rank } of passes) this.publishing.publishEvents(rank, ranks[rank]!);
+    for (const { rank, pass } of passes) {
+      for (const { request, reusedTokens } of pass.admissions) {
+        this.metrics.admitted(request.promptTokens, reusedTokens);
+      }
+      for (let i = 0; i < pass.requests.length; i++) this.#signal(pass.requests[i]!.id, pass.flags[i]!, rank, now);
+    }
+    for (const { rank } of passes) this.publishing.publishLoad(rank, ranks[rank]!);
+  }
+
+  /** Fails every stream: a rank that cannot go on poisons the whole worker. */
+  failed(error: unknown): void {
+    this.#failure = DynamoError.from(error);
+    for (const live of this.#active.values()) live.fail(this.#failure);
+  }
+
+  #signal(id: number, flags: number, rank: number, now: number): void {
+    const live = this.#active.get(id);
+    if (live === undefined) return;
+    live.signal(flags);
+    if (this.#settings.launch.engine.worker_type === "prefill") return;
+    if ((flags & TOKEN) !== 0) {
+      if (live.lastTokenAt === undefined) this.metrics.observe(rank, "ttft", now - live.arrivedAt);
+      else this.metrics.observe(rank, "itl", now - live.lastTokenAt);
+      live.lastTokenAt = now;
+    }
+    if (live.isOver && !live.isRejected) this.metrics.observe(rank, "e2e", now - live.arrivedAt);
+  }
+
+  /** SGLang's scheduler lets a request that can never fit wait at the head of its queue, and all others behind it. */
+  #blocksForEver({ promptTokens, maxOutputTokens }: RequestSpec): boolean {
+    const { backend, block_size, num_gpu_blocks, sglang } = this.#settings.launch.engine;
+    if (backend !== "sglang") return false;
+    const prompt = Math.ceil(promptTokens / block_size) * block_size;
+    return prompt + Math.min(maxOutputTokens, sglang.clip_max_new_tokens) >= num_gpu_blocks * block_size;
+  }
+
+  #rankOf({ routing: { dp_rank } }: GenerateRequest): number {
+    const { dp_size } = this.#settings.launch;
+    if (dp_rank === undefined || dp_rank === null) return this.#turn++ % dp_size;
+    if (dp_rank < dp_size) return dp_rank;
+    throw invalidArgument(`dp_rank ${dp_rank} is out of bounds for dp_size ${dp_size}`);
+  }
+}
