@@ -11,7 +11,7 @@ import { openSub } from "../../src/zmtp/sub.ts";
 import { COMPLETIONS, type Frontend, startFrontend } from "../support/frontend.ts";
 import { prompt, served } from "../support/kv_fleet.ts";
 import { requirePeers, TINY_MODEL } from "../support/peers.ts";
-import { freePort, memory, until } from "../support/processes.ts";
+import { freePort, memory, pause, until } from "../support/processes.ts";
 import { startReadyStator } from "../support/stator.ts";
 import { makeStore } from "../support/store.ts";
 import { startZmq } from "../support/zmq_peer.ts";
@@ -67,6 +67,8 @@ test("a subscriber that stops reading is cut; the worker and others go on", { ti
     );
   };
   await until("both subscribers", 30_000, async () => await connections(transport.config.endpoint) === 2);
+  // A connection is there before its subscription is; who is stopped in between gets nothing to be slow with.
+  await pause(1000);
   stopped.signal("SIGSTOP");
   const before = (await memory(worker.pid)).resident;
   const flooding = ask(frontend, FLOOD);
