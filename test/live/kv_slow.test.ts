@@ -39,7 +39,8 @@ test("a subscriber that stops reading is cut; the worker and others go on", { ti
     program: "test/support/kv_flood_engine.ts",
     env: {
       ...{ KV_FLOOD_MODEL: TINY_MODEL, KV_FLOOD_KIND: "removed" },
-      ...{ KV_FLOOD_EVENTS: String(EVENTS), KV_FLOOD_BLOCKS: String(BLOCKS) },
+      // The subscriber of this test must not be slow as well, on whatever machine.
+      ...{ KV_FLOOD_EVENTS: String(EVENTS), KV_FLOOD_BLOCKS: String(BLOCKS), KV_FLOOD_PAUSE_MS: "4" },
       ...{ DYN_EVENT_PLANE_HOST: "127.0.0.1", DYN_SYSTEM_PORT: String(port), STATOR_LOCAL_INDEXER: "0" },
     },
   });

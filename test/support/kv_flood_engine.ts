@@ -2,7 +2,7 @@
  * An engine that publishes many blocks at once when told to: a request for seven tokens makes it publish
  * `KV_FLOOD_EVENTS` events of `KV_FLOOD_BLOCKS` blocks each, then the blocks of the request's own prompt. Every answer is
  * one token. `KV_FLOOD_MODEL` names the model. With `KV_FLOOD_KIND=removed` the events are of blocks removed, which no
- * party keeps.
+ * party keeps. `KV_FLOOD_PAUSE_MS` is the pause between turns.
  *
  * @module
  */
@@ -10,7 +10,13 @@ import process from "node:process";
 import { setTimeout } from "node:timers/promises";
 import { chunk, defineEngine, type KvEventPublisher, serve, usage } from "@stator/worker";
 
-const { KV_FLOOD_MODEL: model = "", KV_FLOOD_EVENTS = "0", KV_FLOOD_BLOCKS = "16", KV_FLOOD_KIND } = process.env;
+const {
+  KV_FLOOD_MODEL: model = "",
+  KV_FLOOD_EVENTS = "0",
+  KV_FLOOD_BLOCKS = "16",
+  KV_FLOOD_KIND,
+  KV_FLOOD_PAUSE_MS = "0",
+} = process.env;
 const BLOCK = 16;
 /** Tokens that a request asks for to set the flood off. */
 const FLOOD = 7;
@@ -34,7 +40,7 @@ async function flood(): Promise<void> {
   const publish = KV_FLOOD_KIND === "removed" ? remove : store;
   for (let i = 0; i < Number(KV_FLOOD_EVENTS); i++) {
     publish(i);
-    if (i % TURN === 0) await setTimeout(0);
+    if (i % TURN === 0) await setTimeout(Number(KV_FLOOD_PAUSE_MS));
   }
 }
 
