@@ -13,7 +13,7 @@ export const PACKAGE_JSON = `{
   "scripts": {
     "start": "bun main.ts",
     "test": "bun test",
-    "build": "bun build --compile main.ts --outfile dist/{{name}}"
+    "build": "bun x --bun stator compile main.ts --runtime bun -o dist/{{name}}"
   },
   "dependencies": {
     "@stator/worker": "{{package}}"
@@ -31,7 +31,8 @@ export const DENO_JSON = `{
   "fmt": { "lineWidth": 120 },
   "tasks": {
     "start": "deno run -A main.ts",
-    "test": "deno test -A"
+    "test": "deno test -A",
+    "build": "stator compile main.ts --runtime deno -o dist/{{name}}"
   }
 }
 `;
@@ -85,5 +86,5 @@ export DYN_DISCOVERY_BACKEND=file DYN_FILE_KV=/tmp/dynamo-store
 bun run start
 \`\`\`
 
-As one file for machines without a runtime, \`dist/{{name}}\`: \`bun run build\`.
+As one file for machines without a runtime, \`dist/{{name}}\`: \`bun run build\`, or \`deno task build\` for one with Deno in it.
 `;
