@@ -11,7 +11,6 @@ for tool in buildah runc debootstrap bun dpkg-deb; do
   command -v "$tool" >/dev/null || { echo "There is no $tool; on Debian: apt-get install buildah runc debootstrap" >&2; exit 2; }
 done
 python=${STATOR_PEERS:?names no folder; test/support/peers/setup.sh makes one}/dynamo-1.6.1/bin/python
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 certificates=/etc/ssl/certs/ca-certificates.crt
 export STORAGE_DRIVER=vfs
 
@@ -34,7 +33,7 @@ base() {
 }
 
 from=($(sed -nE 's/^FROM (\S+).*/\1/p' deploy/Containerfile))
-debootstrap --variant=minbase bookworm "$work/build" "$mirror" >"$work/debootstrap.log"
+debootstrap --variant=minbase bookworm "$work/build" ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"} >"$work/debootstrap.log"
 install -D "$(readlink -f "$(command -v bun)")" "$work/build/usr/local/bin/bun"
 install -D "$certificates" "$work/build$certificates"
 base "${from[0]}" "$work/build" "ENV NODE_EXTRA_CA_CERTS=$certificates"
