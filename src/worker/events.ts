@@ -10,6 +10,7 @@ import type { Begun } from "../pipeline/generate.ts";
 import type { WorkerType } from "../protocol/model_card.ts";
 import { countEvents } from "./event_figures.ts";
 import { type FirstTokens, openFirstTokens } from "./first_tokens.ts";
+import { openForwardPasses } from "./forward_passes.ts";
 import { type KvPublishingParts, kvSources, publishKvEvents } from "./kv_publishers.ts";
 import type { RecoveryParts } from "./kv_recovery.ts";
 import type { ResolvedWorkerOptions } from "./options.ts";
@@ -51,6 +52,7 @@ export async function openEvents(parts: WorkerEventsParts): Promise<WorkerEvents
     const isTold = role === "aggregated" || role === "decode";
     if (isTold) firstTokens = undo.use(await openFirstTokens(events, planes, name, clock));
     const ranks = { start: config.dataParallelStartRank ?? 0, size: config.dataParallelSize ?? 1 };
+    undo.use(await openForwardPasses(engine, { ...parts, events, ranks }));
     const sources = await kvSources(engine, ranks);
     const hasIndexer = role !== "encode" && options.localIndexer;
     if (isPublishable(sources, config, log)) {
