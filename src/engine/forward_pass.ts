@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { RankRange } from "./dp_rank.ts";
 
 /** The requests that a pass leaves waiting. */
 export interface QueuedWork {
@@ -59,4 +60,41 @@ export interface ForwardPassPublisher {
    * whole; nothing is published then.
    */
   publish(dpRank: number, pass: ForwardPass): void;
+}
+
+const QUEUED_COUNTS = ["numPrefillRequests", "sumPrefillTokens", "numDecodeRequests", "sumDecodeKvTokens"] as const;
+const SCHEDULED_COUNTS = [...QUEUED_COUNTS, "sumPrefillKvTokens"] as const;
+const VARIANCES = ["varPrefillLength", "varDecodeKvTokens"] as const;
+
+/**
+ * Holds a pass to what planners can read.
+ *
+ * @throws {RangeError} As {@linkcode ForwardPassPublisher.publish}; it names the figure.
+ */
+export function checkForwardPass({ start, size }: RankRange, dpRank: number, pass: ForwardPass): void {
+  if (!Number.isInteger(dpRank) || dpRank < start || dpRank >= start + size) {
+    throw refused(dpRank, `the ranks of this worker are ${start} to ${start + size - 1}`);
+  }
+  const { wallTimeSeconds, scheduled, queued } = pass;
+  checkAmount(dpRank, "", "wallTimeSeconds", wallTimeSeconds);
+  for (const name of SCHEDULED_COUNTS) checkCount(dpRank, "scheduled.", name, scheduled[name]);
+  for (const name of QUEUED_COUNTS) checkCount(dpRank, "queued.", name, queued[name]);
+  for (const name of VARIANCES) {
+    checkAmount(dpRank, "scheduled.", name, scheduled[name] ?? 0);
+    checkAmount(dpRank, "queued.", name, queued[name] ?? 0);
+  }
+}
+
+function checkCount(dpRank: number, of: string, name: string, value: number): void {
+  if (Number.isSafeInteger(value) && value >= 0) return;
+  throw refused(dpRank, `${of}${name} is ${value}, not a whole number from 0 on`);
+}
+
+function checkAmount(dpRank: number, of: string, name: string, value: number): void {
+  if (Number.isFinite(value) && value >= 0) return;
+  throw refused(dpRank, `${of}${name} is ${value}, not a number from 0 on`);
+}
+
+function refused(dpRank: number, problem: string): RangeError {
+  return new RangeError(`Cannot publish a forward pass of rank ${dpRank}: ${problem}`);
 }

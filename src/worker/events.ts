@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { rankRange } from "../engine/dp_rank.ts";
 import type { Engine, EngineConfig } from "../engine/engine.ts";
 import type { Log } from "../observe/log.ts";
 import type { ModelName } from "../observe/metric_labels.ts";
@@ -51,7 +52,7 @@ export async function openEvents(parts: WorkerEventsParts): Promise<WorkerEvents
   if (events !== null) {
     const isTold = role === "aggregated" || role === "decode";
     if (isTold) firstTokens = undo.use(await openFirstTokens(events, planes, name, clock));
-    const ranks = { start: config.dataParallelStartRank ?? 0, size: config.dataParallelSize ?? 1 };
+    const ranks = rankRange(config);
     undo.use(await openForwardPasses(engine, { ...parts, events, ranks }));
     const sources = await kvSources(engine, ranks);
     const hasIndexer = role !== "encode" && options.localIndexer;

@@ -3,8 +3,15 @@
  *
  * @module
  */
+import type { RankRange } from "../engine/dp_rank.ts";
 import type { Engine } from "../engine/engine.ts";
-import type { ForwardPass, ForwardPassPublisher, QueuedWork, ScheduledWork } from "../engine/forward_pass.ts";
+import {
+  checkForwardPass,
+  type ForwardPass,
+  type ForwardPassPublisher,
+  type QueuedWork,
+  type ScheduledWork,
+} from "../engine/forward_pass.ts";
 import type { EventPlane } from "../event_plane/event_plane.ts";
 import type { Clock } from "../platform/platform.ts";
 import { FORWARD_PASS_TOPIC } from "../protocol/event.ts";
@@ -13,7 +20,6 @@ import type { EndpointName } from "../protocol/record.ts";
 import type { Planes } from "./backends.ts";
 import { callHook } from "./engine_hook.ts";
 import { announceChannel, endpointScope } from "./event_records.ts";
-import type { Ranks } from "./kv_publishers.ts";
 
 /** What forward passes are published with. */
 export interface ForwardPassParts {
@@ -24,12 +30,12 @@ export interface ForwardPassParts {
   /** The serving endpoint. */
   readonly name: EndpointName;
   /** The ranks of this worker. */
-  readonly ranks: Ranks;
+  readonly ranks: RankRange;
   /** Time. */
   readonly clock: Clock;
 }
 
-/** How long a rank is silent before it is told to be idle, and between two such messages. @unit milliseconds */
+/** How long a rank is silent before it counts as idle, and time between two messages that say so. @unit milliseconds */
 const IDLE_MS = 1000;
 
 /**
@@ -55,38 +61,34 @@ interface Rank {
   readonly dpRank: number;
   /** Messages so far. */
   count: bigint;
-  /** When the last one was sent. @unit milliseconds */
-  toldAt: number;
+  /** When it is idle, if nothing is published before. @unit milliseconds */
+  idleAt: number;
 }
 
 /** Makes the messages of one worker. One timer watches all ranks, so a pass costs nothing but its message. */
 class ForwardPassReport implements ForwardPassPublisher {
   readonly #workerId: string;
+  readonly #range: RankRange;
   readonly #ranks: readonly Rank[];
   readonly #clock: Clock;
   readonly #send: (payload: Uint8Array) => void;
   #timer: Disposable | null = null;
   #isOpen = true;
 
-  constructor(workerId: bigint, { start, size }: Ranks, clock: Clock, send: (payload: Uint8Array) => void) {
+  constructor(workerId: bigint, range: RankRange, clock: Clock, send: (payload: Uint8Array) => void) {
+    this.#range = range;
     this.#workerId = String(workerId);
     this.#clock = clock;
     this.#send = send;
-    const toldAt = clock.now();
-    this.#ranks = Array.from({ length: size }, (_, i) => ({ dpRank: start + i, count: 0n, toldAt }));
+    const idleAt = clock.now() + IDLE_MS;
+    this.#ranks = Array.from({ length: range.size }, (_, i) => ({ dpRank: range.start + i, count: 0n, idleAt }));
     this.#watch();
   }
 
   publish(dpRank: number, pass: ForwardPass): void {
     if (!this.#isOpen) return;
-    const first = this.#ranks[0]!.dpRank;
-    const rank = this.#ranks[dpRank - first];
-    if (rank === undefined) {
-      const last = first + this.#ranks.length - 1;
-      throw refused(dpRank, `the ranks of this worker are ${first} to ${last}`);
-    }
-    check(dpRank, pass);
-    this.#tell(rank, pass);
+    checkForwardPass(this.#range, dpRank, pass);
+    this.#tell(this.#ranks[dpRank - this.#range.start]!, pass);
   }
 
   /** Ends publishing; later calls do nothing. */
@@ -96,7 +98,7 @@ class ForwardPassReport implements ForwardPassPublisher {
   }
 
   #tell(rank: Rank, { wallTimeSeconds, scheduled, queued }: ForwardPass): void {
-    rank.toldAt = this.#clock.now();
+    rank.idleAt = this.#clock.now() + IDLE_MS;
     this.#send(encodeForwardPass({
       version: 1,
       worker_id: this.#workerId,
@@ -109,10 +111,9 @@ class ForwardPassReport implements ForwardPassPublisher {
   }
 
   #watch(): void {
-    const oldest = Math.min(...this.#ranks.map(({ toldAt }) => toldAt));
-    this.#timer = this.#clock.timer(Math.max(0, oldest + IDLE_MS - this.#clock.now()), () => {
-      const now = this.#clock.now();
-      for (const rank of this.#ranks) if (now - rank.toldAt >= IDLE_MS) this.#tell(rank, IDLE);
+    const next = Math.min(...this.#ranks.map(({ idleAt }) => idleAt));
+    this.#timer = this.#clock.timer(Math.max(0, next - this.#clock.now()), () => {
+      for (const rank of this.#ranks) if (rank.idleAt <= this.#clock.now()) this.#tell(rank, IDLE);
       this.#watch();
     });
   }
@@ -134,33 +135,4 @@ function queuedRequests(work: QueuedWork): QueuedRequests {
     sum_decode_kv_tokens: work.sumDecodeKvTokens,
     var_decode_kv_tokens: work.varDecodeKvTokens ?? 0,
   };
-}
-
-const QUEUED_COUNTS = ["numPrefillRequests", "sumPrefillTokens", "numDecodeRequests", "sumDecodeKvTokens"] as const;
-const SCHEDULED_COUNTS = [...QUEUED_COUNTS, "sumPrefillKvTokens"] as const;
-const VARIANCES = ["varPrefillLength", "varDecodeKvTokens"] as const;
-
-/** Holds a pass to what planners can read. */
-function check(dpRank: number, { wallTimeSeconds, scheduled, queued }: ForwardPass): void {
-  checkAmount(dpRank, "", "wallTimeSeconds", wallTimeSeconds);
-  for (const name of SCHEDULED_COUNTS) checkCount(dpRank, "scheduled.", name, scheduled[name]);
-  for (const name of QUEUED_COUNTS) checkCount(dpRank, "queued.", name, queued[name]);
-  for (const name of VARIANCES) {
-    checkAmount(dpRank, "scheduled.", name, scheduled[name] ?? 0);
-    checkAmount(dpRank, "queued.", name, queued[name] ?? 0);
-  }
-}
-
-function checkCount(dpRank: number, of: string, name: string, value: number): void {
-  if (Number.isSafeInteger(value) && value >= 0) return;
-  throw refused(dpRank, `${of}${name} is ${value}, not a whole number from 0 on`);
-}
-
-function checkAmount(dpRank: number, of: string, name: string, value: number): void {
-  if (Number.isFinite(value) && value >= 0) return;
-  throw refused(dpRank, `${of}${name} is ${value}, not a number from 0 on`);
-}
-
-function refused(dpRank: number, problem: string): RangeError {
-  return new RangeError(`Cannot publish a forward pass of rank ${dpRank}: ${problem}`);
 }

@@ -10,6 +10,9 @@ const inTurn = <T>(...answers: readonly T[]): () => T => {
   return () => answers[asked++ % answers.length]!;
 };
 
+const WORK = { numPrefillRequests: 0, sumPrefillTokens: 0, numDecodeRequests: 0, sumDecodeKvTokens: 0 };
+const PASS = { wallTimeSeconds: 0, scheduled: { ...WORK, sumPrefillKvTokens: 0 }, queued: WORK };
+
 testBroken({
   "kvEventSources throws": {
     check: "kv_event_sources",
@@ -85,5 +88,24 @@ testBroken({
     failure: "ComponentMetricsNotIdempotent",
     message: /told ranks \[0\], and \[\] the second time/,
     make: () => ({ componentMetricsDpRanks: inTurn([0], []) }),
+  },
+  "attachForwardPassPublisher throws": {
+    check: "forward_passes",
+    failure: "ForwardPassesFailed",
+    message: /^attachForwardPassPublisher threw: Error: no queue$/,
+    make: () => ({
+      attachForwardPassPublisher() {
+        throw new Error("no queue");
+      },
+    }),
+  },
+  "a pass is of another worker's rank": {
+    check: "forward_passes",
+    failure: "ForwardPassesFailed",
+    message: /threw: RangeError: Cannot publish a forward pass of rank 1: the ranks of this worker are 2 to 3/,
+    make: () => ({
+      start: twoRanks,
+      attachForwardPassPublisher: (publisher) => publisher.publish(1, PASS),
+    }),
   },
 });
