@@ -14,11 +14,9 @@ export interface RankRange {
   readonly size: number;
 }
 
-/** What a config says of ranks. */
-type RankConfig = Pick<EngineConfig, "dataParallelStartRank" | "dataParallelSize">;
-
 /** The ranks of a worker. */
-export function rankRange({ dataParallelStartRank: start = 0, dataParallelSize: size = 1 }: RankConfig): RankRange {
+export function rankRange(config: Pick<EngineConfig, "dataParallelStartRank" | "dataParallelSize">): RankRange {
+  const { dataParallelStartRank: start = 0, dataParallelSize: size = 1 } = config;
   return { start, size };
 }
 
@@ -37,7 +35,7 @@ export function forcedDpRank(request: GenerateRequest): number | null {
  */
 export function validateDpRank(
   rank: number | null,
-  config: RankConfig,
+  config: Pick<EngineConfig, "dataParallelStartRank" | "dataParallelSize">,
   warn: (message: string) => void = console.warn,
 ): number | null {
   const { start, size } = rankRange(config);
