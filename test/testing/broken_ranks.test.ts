@@ -1,5 +1,7 @@
 /** Engines that cannot say which data-parallel ranks they have. */
+import type { ForwardPassPublisher } from "../../src/engine/forward_pass.ts";
 import type { KvEventSource } from "../../src/engine/kv_source.ts";
+import { chunk } from "../../src/protocol/output.ts";
 import { forEver, testBroken } from "../support/kit_rig.ts";
 
 const source = (dpRank: number): KvEventSource => ({ kind: "push", dpRank, onReady() {} });
@@ -107,5 +109,21 @@ testBroken({
       start: twoRanks,
       attachForwardPassPublisher: (publisher) => publisher.publish(1, PASS),
     }),
+  },
+  "a pass has half a token": {
+    check: "generate",
+    failure: "GenerateFailed",
+    message: /RangeError: Cannot publish a forward pass of rank 0: queued\.sumPrefillTokens is 0\.5/,
+    make: () => {
+      let passes: ForwardPassPublisher;
+      return {
+        attachForwardPassPublisher: (publisher) => void (passes = publisher),
+        async *generate() {
+          await Promise.resolve();
+          passes.publish(0, { ...PASS, queued: { ...WORK, sumPrefillTokens: 0.5 } });
+          yield chunk.stop();
+        },
+      };
+    },
   },
 });
