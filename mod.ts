@@ -40,6 +40,7 @@ export type {
   StoredItem,
   StoredTokens,
 } from "./src/engine/kv_source.ts";
+export type { ForwardPass, ForwardPassPublisher, QueuedWork, ScheduledWork } from "./src/engine/forward_pass.ts";
 export { forcedDpRank, offsetEndpointPort, validateDpRank } from "./src/engine/dp_rank.ts";
 export type { MetricsRegistry, MetricsSource } from "./src/engine/metrics_source.ts";
 export type { HeaderCarrier, Span, SpanAttributes, SpanValue, TraceContext } from "./src/engine/span.ts";

@@ -6,6 +6,20 @@
 import type { EngineConfig } from "../protocol/engine_config.ts";
 import type { GenerateRequest } from "../protocol/request.ts";
 
+/** A range of data-parallel ranks. */
+export interface RankRange {
+  /** The first. */
+  readonly start: number;
+  /** How many. */
+  readonly size: number;
+}
+
+/** The ranks of a worker. */
+export function rankRange(config: Pick<EngineConfig, "dataParallelStartRank" | "dataParallelSize">): RankRange {
+  const { dataParallelStartRank: start = 0, dataParallelSize: size = 1 } = config;
+  return { start, size };
+}
+
 /** The rank a router chose for a request; `null` if it chose none. @source dynamo-common 1.6.1, `forced_dp_rank` */
 export function forcedDpRank(request: GenerateRequest): number | null {
   return request.routing.dp_rank ?? null;
@@ -24,7 +38,7 @@ export function validateDpRank(
   config: Pick<EngineConfig, "dataParallelStartRank" | "dataParallelSize">,
   warn: (message: string) => void = console.warn,
 ): number | null {
-  const { dataParallelStartRank: start = 0, dataParallelSize: size = 1 } = config;
+  const { start, size } = rankRange(config);
   if (rank === null || size <= 1) return null;
   if (rank >= start && rank < start + size) return rank;
   warn(

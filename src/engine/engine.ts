@@ -7,6 +7,7 @@ import type { EngineConfig } from "../protocol/engine_config.ts";
 import type { GenerateChunk } from "../protocol/output.ts";
 import type { GenerateRequest } from "../protocol/request.ts";
 import type { GenerateContext } from "./context.ts";
+import type { ForwardPassPublisher } from "./forward_pass.ts";
 import type { MetricsSource } from "./metrics_source.ts";
 import type { KvEventSource, SnapshotPublisher } from "./kv_source.ts";
 import type { OptionRow, OptionValues } from "./option.ts";
@@ -105,6 +106,11 @@ export interface Engine {
    * @source dynamo-backend-common 1.6.1, `engine.rs`, `attach_snapshot_publisher`
    */
   attachSnapshotPublisher?(publisher: SnapshotPublisher): void;
+  /**
+   * Gets the way to report its forward passes, once after `start`, if the worker has an event plane to publish them on;
+   * what this throws fails the start.
+   */
+  attachForwardPassPublisher?(publisher: ForwardPassPublisher): void;
   /** Frees everything; must cope with a `start` that failed half way. Called exactly once per `start`. */
   cleanup(): void | Promise<void>;
 }

@@ -48,6 +48,7 @@ export type ConformanceFailure =
   | "EarlyReturnNotObserved"
   | "EarlyReturnLeaked"
   | "DrainFailed"
+  | "ForwardPassesFailed"
   | ViolationKind;
 
 /** The checks, in the order in which they run. */
@@ -55,6 +56,7 @@ export type ConformanceCheck =
   | "start"
   | "kv_event_sources"
   | "component_metrics"
+  | "forward_passes"
   | "generate"
   | "max_tokens"
   | "usage"

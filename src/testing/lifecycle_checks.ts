@@ -15,7 +15,7 @@ import {
 } from "./conformance_bench.ts";
 import type { ConformanceFailure } from "./conformance_report.ts";
 import { within } from "./kit_time.ts";
-import { componentMetrics, kvEventSources } from "./rank_checks.ts";
+import { componentMetrics, forwardPasses, kvEventSources } from "./rank_checks.ts";
 
 /** The worker id engines are started with. @source dynamo-backend-common 1.6.1, `testing.rs`: `start(0)` */
 const WORKER_ID = 0n;
@@ -83,6 +83,7 @@ export const START_CHECKS: readonly Check[] = [
   { name: "start", run: start },
   { name: "kv_event_sources", needs: ["start"], run: kvEventSources },
   { name: "component_metrics", needs: ["start"], run: componentMetrics },
+  { name: "forward_passes", needs: ["start"], run: forwardPasses },
 ];
 
 /** The checks after the last request. Cleanup is owed after a failed start too. */

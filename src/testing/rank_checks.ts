@@ -1,9 +1,11 @@
 /**
- * Checks of the hooks that tell data-parallel ranks: a worker asks each once and takes the answer for good.
+ * Checks of the hooks that have to do with data-parallel ranks: a worker calls each once and takes the answer for good.
  *
  * @module
  */
+import { type RankRange, rankRange } from "../engine/dp_rank.ts";
 import type { Engine } from "../engine/engine.ts";
+import { checkForwardPass } from "../engine/forward_pass.ts";
 import { type Bench, describe, failed, inSeconds, notApplicable, type Outcome, PASSED } from "./conformance_bench.ts";
 import type { ConformanceFailure } from "./conformance_report.ts";
 import { within } from "./kit_time.ts";
@@ -37,6 +39,24 @@ export function componentMetrics(bench: Bench): Promise<Outcome> {
   });
 }
 
+/** Hands the engine a publisher of forward passes, which refuses during later checks what a worker's would. */
+export async function forwardPasses({ engine, config, limitMs, time }: Bench): Promise<Outcome> {
+  if (engine?.attachForwardPassPublisher === undefined) {
+    return notApplicable("the engine has no attachForwardPassPublisher");
+  }
+  const ranks = rankRange(config ?? {});
+  const attached = await within(
+    time.patience,
+    limitMs,
+    () => engine.attachForwardPassPublisher!({ publish: (dpRank, pass) => checkForwardPass(ranks, dpRank, pass) }),
+  );
+  if (attached.kind === "done") return PASSED;
+  const what = attached.kind === "late"
+    ? `did not finish within ${inSeconds(limitMs)}`
+    : `threw: ${describe(attached.error)}`;
+  return failed("ForwardPassesFailed", `attachForwardPassPublisher ${what}`);
+}
+
 async function check({ engine, config, limitMs, time }: Bench, hook: RankHook): Promise<Outcome> {
   if (engine?.[hook.name] === undefined) return notApplicable(`the engine has no ${hook.name}`);
   const asked: string[] = [];
@@ -44,7 +64,7 @@ async function check({ engine, config, limitMs, time }: Bench, hook: RankHook): 
     const told = await within(time.patience, limitMs, () => hook.ask(engine));
     if (told.kind === "late") return failed(hook.failed, `${call} did not finish within ${inSeconds(limitMs)}`);
     if (told.kind === "threw") return failed(hook.failed, `${call} threw: ${describe(told.error)}`);
-    const fault = faultOf(told.value, config?.dataParallelStartRank ?? 0, config?.dataParallelSize ?? 1);
+    const fault = faultOf(told.value, rankRange(config ?? {}));
     if (fault !== null) return failed(hook.failed, `${call} ${fault}`);
     asked.push((told.value as readonly number[]).toSorted((a, b) => a - b).join(", "));
   }
@@ -55,7 +75,7 @@ async function check({ engine, config, limitMs, time }: Bench, hook: RankHook): 
 }
 
 /** What a worker would refuse. */
-function faultOf(ranks: unknown, start: number, size: number): string | null {
+function faultOf(ranks: unknown, { start, size }: RankRange): string | null {
   if (!Array.isArray(ranks)) return "returned no list";
   const foreign = ranks.find((rank) => !Number.isInteger(rank) || rank < start || rank >= start + size);
   if (foreign !== undefined) return `told rank ${foreign}, but the engine's ranks are ${start} to ${start + size - 1}`;

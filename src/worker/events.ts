@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { rankRange } from "../engine/dp_rank.ts";
 import type { Engine, EngineConfig } from "../engine/engine.ts";
 import type { Log } from "../observe/log.ts";
 import type { ModelName } from "../observe/metric_labels.ts";
@@ -10,6 +11,7 @@ import type { Begun } from "../pipeline/generate.ts";
 import type { WorkerType } from "../protocol/model_card.ts";
 import { countEvents } from "./event_figures.ts";
 import { type FirstTokens, openFirstTokens } from "./first_tokens.ts";
+import { openForwardPasses } from "./forward_passes.ts";
 import { type KvPublishingParts, kvSources, publishKvEvents } from "./kv_publishers.ts";
 import type { RecoveryParts } from "./kv_recovery.ts";
 import type { ResolvedWorkerOptions } from "./options.ts";
@@ -50,7 +52,8 @@ export async function openEvents(parts: WorkerEventsParts): Promise<WorkerEvents
   if (events !== null) {
     const isTold = role === "aggregated" || role === "decode";
     if (isTold) firstTokens = undo.use(await openFirstTokens(events, planes, name, clock));
-    const ranks = { start: config.dataParallelStartRank ?? 0, size: config.dataParallelSize ?? 1 };
+    const ranks = rankRange(config);
+    undo.use(await openForwardPasses(engine, { ...parts, events, ranks }));
     const sources = await kvSources(engine, ranks);
     const hasIndexer = role !== "encode" && options.localIndexer;
     if (isPublishable(sources, config, log)) {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { RankRange } from "../engine/dp_rank.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { KvEventSource } from "../engine/kv_source.ts";
 import type { EventPlane, EventPublisher } from "../event_plane/event_plane.ts";
@@ -30,16 +31,8 @@ export interface KvPublishingParts extends RecoveryParts {
   readonly hasIndexer: boolean;
 }
 
-/** A range of data-parallel ranks. */
-export interface Ranks {
-  /** The first. */
-  readonly start: number;
-  /** How many. */
-  readonly size: number;
-}
-
 /** Asks the engine for its sources. @throws {DynamoError} If it cannot tell, or they cannot be. */
-export async function kvSources(engine: Engine, ranks: Ranks): Promise<readonly KvEventSource[]> {
+export async function kvSources(engine: Engine, ranks: RankRange): Promise<readonly KvEventSource[]> {
   let sources: readonly KvEventSource[];
   try {
     sources = await engine.kvEventSources?.() ?? [];

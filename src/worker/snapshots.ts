@@ -10,10 +10,11 @@ import { LoadReport } from "../kv/load_report.ts";
 import type { ModelName } from "../observe/metric_labels.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Clock } from "../platform/platform.ts";
-import { DynamoError, invalidArgument } from "../protocol/error.ts";
+import { invalidArgument } from "../protocol/error.ts";
 import { KV_METRICS_TOPIC } from "../protocol/event.ts";
 import type { EndpointName } from "../protocol/record.ts";
 import type { Planes } from "./backends.ts";
+import { callHook } from "./engine_hook.ts";
 import { announceChannel, endpointScope } from "./event_records.ts";
 
 /** What snapshots are published with. */
@@ -45,7 +46,7 @@ export async function openSnapshots(engine: Engine, parts: SnapshotParts): Promi
   await using undo = new AsyncDisposableStack();
   if (engine.componentMetricsDpRanks === undefined && engine.attachSnapshotPublisher === undefined) return undo.move();
   const { metrics, name, model } = parts;
-  const ranks = ask("componentMetricsDpRanks", () => engine.componentMetricsDpRanks?.() ?? []);
+  const ranks = callHook("componentMetricsDpRanks", () => engine.componentMetricsDpRanks?.() ?? []);
   if (!Array.isArray(ranks) || ranks.some((rank) => !Number.isInteger(rank) || rank < 0)) {
     throw invalidArgument(`engine.componentMetricsDpRanks() has to return ranks, not ${JSON.stringify(ranks)}`);
   }
@@ -57,7 +58,7 @@ export async function openSnapshots(engine: Engine, parts: SnapshotParts): Promi
       report?.tell(dpRank, snapshot);
     },
   };
-  ask("attachSnapshotPublisher", () => engine.attachSnapshotPublisher?.(publisher));
+  callHook("attachSnapshotPublisher", () => engine.attachSnapshotPublisher?.(publisher));
   return undo.move();
 }
 
@@ -95,12 +96,4 @@ async function openReport(
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
-}
-
-function ask<T>(hook: string, call: () => T): T {
-  try {
-    return call();
-  } catch (cause) {
-    throw new DynamoError("EngineShutdown", `engine.${hook}() failed: ${DynamoError.from(cause).message}`, { cause });
-  }
 }

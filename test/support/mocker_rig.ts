@@ -5,6 +5,7 @@
  */
 import {
   type Engine,
+  type ForwardPass,
   type GenerateChunk,
   type GenerateContext,
   type KvEventPublisher,
@@ -21,6 +22,7 @@ import { FakeClock } from "./fake_clock.ts";
 /** What happened, in order. */
 export type Told =
   | { readonly kind: "events"; readonly rank: number; readonly items: readonly KvItem[] }
+  | { readonly kind: "pass"; readonly rank: number; readonly pass: ForwardPass }
   | { readonly kind: "load"; readonly rank: number; readonly used: number }
   | { readonly kind: "chunk"; readonly at: number; readonly chunk: GenerateChunk };
 
@@ -56,6 +58,7 @@ export async function startMockerRig(...flags: string[]): Promise<MockerRig> {
   engine.attachSnapshotPublisher?.({
     publish: (rank, { kvUsedBlocks }) => void told.push({ kind: "load", rank, used: kvUsedBlocks }),
   });
+  engine.attachForwardPassPublisher?.({ publish: (rank, pass) => void told.push({ kind: "pass", rank, pass }) });
   const context = (members = {}) => fakeContext({ clock, ...members });
   const stream = (prompt: readonly number[], body = {}, ctx = context()) =>
     engine.generate(parseRequest({ token_ids: prompt, stop_conditions: { max_tokens: 4 }, ...body }), ctx);

@@ -1,5 +1,7 @@
 /** Engines that cannot say which data-parallel ranks they have. */
+import type { ForwardPassPublisher } from "../../src/engine/forward_pass.ts";
 import type { KvEventSource } from "../../src/engine/kv_source.ts";
+import { chunk } from "../../src/protocol/output.ts";
 import { forEver, testBroken } from "../support/kit_rig.ts";
 
 const source = (dpRank: number): KvEventSource => ({ kind: "push", dpRank, onReady() {} });
@@ -9,6 +11,9 @@ const inTurn = <T>(...answers: readonly T[]): () => T => {
   let asked = 0;
   return () => answers[asked++ % answers.length]!;
 };
+
+const WORK = { numPrefillRequests: 0, sumPrefillTokens: 0, numDecodeRequests: 0, sumDecodeKvTokens: 0 };
+const PASS = { wallTimeSeconds: 0, scheduled: { ...WORK, sumPrefillKvTokens: 0 }, queued: WORK };
 
 testBroken({
   "kvEventSources throws": {
@@ -85,5 +90,40 @@ testBroken({
     failure: "ComponentMetricsNotIdempotent",
     message: /told ranks \[0\], and \[\] the second time/,
     make: () => ({ componentMetricsDpRanks: inTurn([0], []) }),
+  },
+  "attachForwardPassPublisher throws": {
+    check: "forward_passes",
+    failure: "ForwardPassesFailed",
+    message: /^attachForwardPassPublisher threw: Error: no queue$/,
+    make: () => ({
+      attachForwardPassPublisher() {
+        throw new Error("no queue");
+      },
+    }),
+  },
+  "a pass is of another worker's rank": {
+    check: "forward_passes",
+    failure: "ForwardPassesFailed",
+    message: /threw: RangeError: Cannot publish a forward pass of rank 1: the ranks of this worker are 2 to 3/,
+    make: () => ({
+      start: twoRanks,
+      attachForwardPassPublisher: (publisher) => publisher.publish(1, PASS),
+    }),
+  },
+  "a pass has half a token": {
+    check: "generate",
+    failure: "GenerateFailed",
+    message: /RangeError: Cannot publish a forward pass of rank 0: queued\.sumPrefillTokens is 0\.5/,
+    make: () => {
+      let passes: ForwardPassPublisher;
+      return {
+        attachForwardPassPublisher: (publisher) => void (passes = publisher),
+        async *generate() {
+          await Promise.resolve();
+          passes.publish(0, { ...PASS, queued: { ...WORK, sumPrefillTokens: 0.5 } });
+          yield chunk.stop();
+        },
+      };
+    },
   },
 });

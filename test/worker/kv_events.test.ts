@@ -245,6 +245,7 @@ test("without an event plane an engine is not even asked", async () => {
       asked++;
       return [push()];
     },
+    attachForwardPassPublisher: () => void asked++,
     async *generate() {
       await Promise.resolve();
       yield chunk.stop();

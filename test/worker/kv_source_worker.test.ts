@@ -60,6 +60,17 @@ test("an engine may connect to the worker instead", async () => {
   await eventually("it to come back", () => rig.lines.some((line) => /event has come back/.test(line)));
 });
 
+test("forward passes leave under a topic of their own, and are counted", async () => {
+  const work = { numPrefillRequests: 1, sumPrefillTokens: 8, numDecodeRequests: 0, sumDecodeKvTokens: 0 };
+  const scheduled = { ...work, sumPrefillKvTokens: 0 };
+  const attachForwardPassPublisher: Engine["attachForwardPassPublisher"] = (publisher) =>
+    [0, 1].forEach((rank) => publisher.publish(rank, { wallTimeSeconds: 0.01, scheduled, queued: work }));
+  await using rig = await startRig(engineWith([], { attachForwardPassPublisher }), { worker: ZMQ });
+  assert.equal(rig.store.list("v1/event_channels").filter(({ key }) => /forward-pass/.test(key.path)).length, 1);
+  const published = "stator_event_messages_published_total";
+  assert.equal(await rig.metric(published, 'topic="forward-pass-metrics"'), 2);
+});
+
 test("a source that cannot be opened fails the start and is named", async () => {
   const starting = startRig(engineWith([{ kind: "zmq", dpRank: 1, endpoint: "ipc:///tmp/kv" }]), { worker: ZMQ });
   await assert.rejects(starting, /KV event source of rank 1 cannot be opened: .*only tcp is supported/);
@@ -67,7 +78,10 @@ test("a source that cannot be opened fails the start and is named", async () => 
 
 test("with KV routing disabled nothing is published and the engine is not asked", async () => {
   const ask = () => assert.fail("asked");
-  const members = { kvEventSources: ask, componentMetricsDpRanks: ask, attachSnapshotPublisher: ask };
+  const members = {
+    ...{ kvEventSources: ask, componentMetricsDpRanks: ask },
+    ...{ attachSnapshotPublisher: ask, attachForwardPassPublisher: ask },
+  };
   await using rig = await startRig(engineWith([], members), { worker: { ...ZMQ, disableKvRouting: true } });
   assert.deepEqual([rig.store.list("v1/event_channels"), rig.store.list("v1/event_sources")], [[], []]);
   assert.equal(rig.store.list("v1/instances").length, 1);

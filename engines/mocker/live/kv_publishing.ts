@@ -1,9 +1,17 @@
 /**
- * Tells routers what the caches of the ranks hold and how full they are.
+ * Tells routers what the caches of the ranks hold and how full they are, and planners what their passes did.
  *
  * @module
  */
-import type { KvEventPublisher, KvEventSource, KvItem, SnapshotPublisher } from "@stator/worker";
+import type {
+  ForwardPassPublisher,
+  KvEventPublisher,
+  KvEventSource,
+  KvItem,
+  QueuedWork,
+  SnapshotPublisher,
+} from "@stator/worker";
+import type { ForwardPass, QueuedRequests } from "../forward_pass.ts";
 import type { KvEvent } from "../kv_event.ts";
 import type { RankScheduler } from "../rank_scheduler.ts";
 import type { TokenSequence } from "./token_sequence.ts";
@@ -12,6 +20,7 @@ import type { TokenSequence } from "./token_sequence.ts";
 export class KvPublishing {
   readonly #publishers: KvEventPublisher[] = [];
   #snapshots: SnapshotPublisher | undefined;
+  #passes: ForwardPassPublisher | undefined;
 
   /** A source for every rank. */
   sources(ranks: number): KvEventSource[] {
@@ -27,10 +36,25 @@ export class KvPublishing {
     this.#snapshots = publisher;
   }
 
+  /** Takes what forward passes go to. */
+  attachPasses(publisher: ForwardPassPublisher): void {
+    this.#passes = publisher;
+  }
+
   /** Publishes what a rank's cache has changed since the last call, in one batch. */
   publishEvents(dpRank: number, rank: RankScheduler): void {
     const events = rank.takeKvEvents();
     if (events.length > 0) this.#publishers[dpRank]?.publishBatch(events.map(itemOf));
+  }
+
+  /** Publishes what a rank's pass did. */
+  publishPass(dpRank: number, { wall_time, scheduled_requests, queued_requests }: ForwardPass): void {
+    const { sum_prefill_kv_tokens: sumPrefillKvTokens } = scheduled_requests;
+    this.#passes?.publish(dpRank, {
+      wallTimeSeconds: wall_time,
+      scheduled: { ...workOf(scheduled_requests), sumPrefillKvTokens },
+      queued: workOf(queued_requests),
+    });
   }
 
   /** Publishes how full a rank is. */
@@ -41,6 +65,17 @@ export class KvPublishing {
       gpuCacheUsage: activeBlocks / totalBlocks,
     });
   }
+}
+
+function workOf(requests: QueuedRequests): QueuedWork {
+  return {
+    numPrefillRequests: requests.num_prefill_requests,
+    sumPrefillTokens: requests.sum_prefill_tokens,
+    varPrefillLength: requests.var_prefill_length,
+    numDecodeRequests: requests.num_decode_requests,
+    sumDecodeKvTokens: requests.sum_decode_kv_tokens,
+    varDecodeKvTokens: requests.var_decode_kv_tokens,
+  };
 }
 
 function itemOf(event: KvEvent): KvItem {

@@ -43,6 +43,7 @@ export function createLiveEngine(settings: MockerSettings): Engine {
     kvEventSources: () => publishes ? publishing.sources(dp_size) : [],
     componentMetricsDpRanks: () => Array.from({ length: dp_size }, (_, rank) => rank),
     attachSnapshotPublisher: (publisher) => publishing.attach(publisher),
+    attachForwardPassPublisher: (publisher) => publishing.attachPasses(publisher),
     metricsSources: () => [{ name: engine.backend, expfmt: () => group.metrics.text() }],
     isQuiescent: () => group.active === 0,
     cleanup: () => group.close(),

@@ -21,7 +21,7 @@ import { TokenSequence } from "./token_sequence.ts";
 
 /** One scheduler for each rank, one driver for all of them, a channel for each request. */
 export class LiveGroup {
-  /** What routers are told through. */
+  /** What routers and planners are told through. */
   readonly publishing: KvPublishing = new KvPublishing();
   /** What `/metrics` shows. */
   readonly metrics: NativeMetrics;
@@ -108,10 +108,11 @@ export class LiveGroup {
     await this.#driver.stop();
   }
 
-  /** Publishes what a pass brought: what the caches hold, then tokens, then how full they are. */
+  /** Publishes what a pass brought: what the caches hold, its figures, then tokens, then how full the caches are. */
   passed(passes: readonly RankPass[], now: number): void {
     const { ranks } = this.#group;
     for (const { rank } of passes) this.publishing.publishEvents(rank, ranks[rank]!);
+    for (const { rank, pass } of passes) this.publishing.publishPass(rank, pass.forward);
     for (const { rank, pass } of passes) {
       for (const { request, reusedTokens } of pass.admissions) {
         this.metrics.admitted(request.promptTokens, reusedTokens);
