@@ -27,6 +27,8 @@ export class ActiveRequest implements Admitted, GenerateContext {
   /** Its spans, if it is traced. */
   trace: RequestTrace | null = null;
   readonly clock: EngineClock;
+  /** Whether a frontend does nothing else for it before the prologue; known once it runs. */
+  isAwaited = false;
   /** Resolves once, if the request is ended from outside. */
   readonly ended: Promise<Ending>;
   readonly #controller = new AbortController();

@@ -103,6 +103,8 @@ class EngineStream implements ItemStream {
   #open(): ChunkIterator {
     const request = parseRequest(this.#body());
     const { mode, role, log, metrics, begun } = this.#parts;
+    // The frontend sends the decode leg once the prefill leg has its prologue, and both engines have to meet.
+    this.#request.isAwaited = role === "prefill" && (request.bootstrap_info ?? null) !== null;
     begun?.(request, this.#request);
     this.#validator = createValidator(request, mode, {
       role,

@@ -136,7 +136,7 @@ async function respond(
   served?: () => void,
 ): Promise<Ending | null> {
   const first = items.next();
-  const early = await hold.wait(first);
+  const early = await hold.wait(first, request.isAwaited);
   begin();
   if (early instanceof DynamoError && early.isInvalidRequest) {
     answer.refuse(early);

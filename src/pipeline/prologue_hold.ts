@@ -46,12 +46,12 @@ export class PrologueHold {
     for (const resolve of this.#settledWaiters.splice(0)) resolve();
   }
 
-  /** The first item if it comes in time, else `null`. */
-  async wait<T>(first: Promise<T>): Promise<T | null> {
+  /** The first item if it comes in time, else `null`. @param isAwaited Whether only what comes at once is in time. */
+  async wait<T>(first: Promise<T>, isAwaited = false): Promise<T | null> {
     if (this.#isReleased) return null;
     let letGo!: () => void;
     const late = new Promise<null>((resolve) => letGo = () => resolve(null));
-    using _timer = this.#clock.timer(HOLD_MS, letGo);
+    using _timer = this.#clock.timer(isAwaited ? 0 : HOLD_MS, letGo);
     this.#held.add(letGo);
     try {
       return await Promise.race([first, late]);

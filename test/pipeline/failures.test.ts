@@ -136,6 +136,21 @@ test("InvalidArgument that comes after the hold is an error item", async () => {
   assert.equal(frames.length, 5);
 });
 
+test("the prologue of a prefill leg whose decode leg waits for it is not held, but what is bad at once is refused", async () => {
+  const bootstrap_info = { bootstrap_host: "h", bootstrap_port: 1, bootstrap_room: 1 };
+  const meeting = { body: { token_ids: [1], bootstrap_info } };
+  const prefill = { disaggregationMode: "prefill" } as const;
+  const late: Generate = async function* (_request, ctx) {
+    await ctx.clock.sleepUntil(ctx.clock.now() + 20);
+    if (ctx.signal.aborted) yield chunk.stop();
+    throw new DynamoError("InvalidArgument", "late");
+  };
+  const first = async (...args: Parameters<typeof answer>) => (await answer(...args)).frames[1];
+  assert.equal(await first(late, meeting, prefill), PROLOGUE_OK);
+  assert.notEqual(await first(late, meeting), PROLOGUE_OK);
+  assert.notEqual(await first(throwing(new DynamoError("InvalidArgument", "bad")), meeting, prefill), PROLOGUE_OK);
+});
+
 test("what an engine throws after its terminal chunk is ignored", async () => {
   const { engine, probe } = probeEngine(async function* () {
     try {

@@ -26,6 +26,15 @@ test("wait() gives up after 50 ms", async () => {
   assert.equal(outcome, null);
 });
 
+test("wait() gives an awaited request no more than what is ready at once", async () => {
+  const clock = new FakeClock();
+  const hold = new PrologueHold(clock);
+  assert.equal(await hold.wait(Promise.resolve("first"), true), "first");
+  const waiting = hold.wait(never, true);
+  await clock.advance(0);
+  assert.equal(await waiting, null);
+});
+
 test("release() lets every held prologue go, and later ones are not held", async () => {
   const clock = new FakeClock();
   const hold = new PrologueHold(clock);
