@@ -59,6 +59,28 @@ export class PendingDestinations {
   }
 }
 
+/** What says how long the KV of a prompt travels, in the words of the wire. */
+export interface TransferTiming {
+  /** Whether a whole prompt travels or only what is missing. */
+  readonly mode: "full_prompt" | "destination_missing";
+  /** Length of the prompt. @unit tokens */
+  readonly full_prompt_tokens: number;
+  /** What travels; `null`: it takes no time. @unit bytes */
+  readonly kv_bytes_per_token: number | null;
+  /** `null` or 0: it takes no time. @unit gigabytes per second */
+  readonly bandwidth_gb_s: number | null;
+}
+
+/** The timing of a prompt that is computed with these arguments. */
+export function transferTiming(args: EngineArgs, promptTokens: number): TransferTiming {
+  return {
+    mode: args.kv_transfer_timing_mode,
+    full_prompt_tokens: promptTokens,
+    kv_bytes_per_token: args.kv_transfer_bytes_per_token,
+    bandwidth_gb_s: args.kv_transfer_bandwidth,
+  };
+}
+
 /**
  * How long the KV of a prompt travels from one worker to another.
  *
@@ -66,9 +88,9 @@ export class PendingDestinations {
  * @returns Milliseconds; 0 if bandwidth or bytes are not set.
  * @source aisimulate-core 0.13.0, `handoff.rs`, `HandoffTransferTiming::delay_ms`
  */
-export function transferMs(args: EngineArgs, promptTokens: number, missingTokens: number): number {
-  const { kv_transfer_bytes_per_token: bytes, kv_transfer_bandwidth: bandwidth, kv_transfer_timing_mode: mode } = args;
+export function transferMs(timing: TransferTiming, missingTokens: number): number {
+  const { mode, full_prompt_tokens, kv_bytes_per_token: bytes, bandwidth_gb_s: bandwidth } = timing;
   if (bytes === null || bandwidth === null || bandwidth <= 0) return 0;
-  const tokens = mode === "full_prompt" ? promptTokens : missingTokens;
+  const tokens = mode === "full_prompt" ? full_prompt_tokens : missingTokens;
   return tokens * bytes / (bandwidth * 1e9) * 1000;
 }

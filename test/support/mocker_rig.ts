@@ -5,19 +5,21 @@
  */
 import {
   type Engine,
+  type EngineConfig,
   type ForwardPass,
   type GenerateChunk,
   type GenerateContext,
   type KvEventPublisher,
   type KvItem,
+  type OptionValues,
   parseWorkerArgs,
 } from "@stator/worker";
 import { module } from "@stator/worker/engines/mocker";
 import { fakeContext } from "@stator/worker/testing";
-import { createEngineClock } from "../../src/pipeline/engine_clock.ts";
+import { createLiveEngine } from "../../engines/mocker/live/live_engine.ts";
+import { settingsOf } from "../../engines/mocker/live/option_values.ts";
 import { parseRequest } from "../../src/protocol/request.ts";
-import { VirtualClock } from "../../src/testing/virtual_clock.ts";
-import { FakeClock } from "./fake_clock.ts";
+import { MemoryBootstrapNet } from "./memory_bootstrap_net.ts";
 
 /** What happened, in order. */
 export type Told =
@@ -35,6 +37,8 @@ export interface TimedChunk {
 /** The rig. */
 export interface MockerRig {
   readonly engine: Engine;
+  /** What it said when it started. */
+  readonly config: EngineConfig;
   readonly told: readonly Told[];
   now(): number;
   context(members?: Partial<GenerateContext>): GenerateContext;
@@ -46,10 +50,16 @@ export interface MockerRig {
 
 /** Starts an engine with flags. */
 export async function startMockerRig(...flags: string[]): Promise<MockerRig> {
-  const { engine } = await parseWorkerArgs(flags, module);
-  const clock = createEngineClock(new VirtualClock(new FakeClock()));
+  return await startMockerRigOn(new MemoryBootstrapNet(), ...flags);
+}
+
+/** Starts one of several engines that share their time and can meet. */
+export async function startMockerRigOn(net: MemoryBootstrapNet, ...flags: string[]): Promise<MockerRig> {
+  const create = async (values: OptionValues) => createLiveEngine(await settingsOf(values), net);
+  const { engine } = await parseWorkerArgs(flags, { ...module, create });
+  const { clock } = net;
   const told: Told[] = [];
-  await engine.start(1n, new AbortController().signal);
+  const config = await engine.start(1n, new AbortController().signal);
   for (const source of await engine.kvEventSources?.() ?? []) {
     const rank = source.dpRank ?? 0;
     const publishBatch = (items: readonly KvItem[]) => void told.push({ kind: "events", rank, items: copied(items) });
@@ -64,6 +74,7 @@ export async function startMockerRig(...flags: string[]): Promise<MockerRig> {
     engine.generate(parseRequest({ token_ids: prompt, stop_conditions: { max_tokens: 4 }, ...body }), ctx);
   return {
     engine,
+    config,
     told,
     now: () => clock.now(),
     context,

@@ -41,6 +41,7 @@ export class Driver {
   readonly #listener: PassListener;
   readonly #options: DriverOptions;
   readonly #stopped = new AbortController();
+  readonly #deferred: (() => void)[] = [];
   #isRunning = false;
   #passes = 0;
   #run: Promise<void> = Promise.resolve();
@@ -57,6 +58,25 @@ export class Driver {
     const request = this.#group.ranks[rank]!.submit(spec);
     this.#wake(clock);
     return request;
+  }
+
+  /** The same for a request whose blocks are kept at its end. */
+  submitSource(rank: number, spec: RequestSpec, clock: EngineClock): EngineRequest {
+    const request = this.#group.ranks[rank]!.submitSource(spec);
+    this.#wake(clock);
+    return request;
+  }
+
+  /** Asks for room for a prompt; at once, or at the end of a pass. @throws {RangeError} If it can never fit. */
+  reserve(rank: number, spec: RequestSpec): EngineRequest {
+    return this.#group.ranks[rank]!.reserveDestination(spec, !this.#group.isBusy);
+  }
+
+  /** Does something to the ranks at once, or at the end of a pass that is under way. */
+  betweenPasses(run: () => void, clock: EngineClock): void {
+    if (this.#group.isBusy) return void this.#deferred.push(run);
+    run();
+    this.#wake(clock);
   }
 
   /** Takes a request out, wherever it is; what it held is free at once. */
@@ -90,8 +110,10 @@ export class Driver {
         else await clock.nextTurn();
         const now = clock.now();
         this.#listener.passed(this.#group.end(), now);
+        const deferred = this.#deferred.splice(0);
+        for (const run of deferred) run();
         // Whatever blocks the queue stays until a request comes or goes, which begins the next pass.
-        if (isIdle && end === start) break;
+        if (isIdle && end === start && deferred.length === 0) break;
         start = Math.max(end, now - CATCH_UP_MS);
       }
     } catch (error) {

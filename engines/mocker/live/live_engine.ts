@@ -19,22 +19,32 @@ import {
   usage,
 } from "@stator/worker";
 import { withLogprobs } from "../../logprobs.ts";
-import { transferMs } from "../handoff.ts";
+import { transferMs, transferTiming } from "../handoff.ts";
 import type { MockerSettings } from "./settings.ts";
 import { AnswerTokens } from "./answer_tokens.ts";
+import type { BootstrapNet } from "./bootstrap_net.ts";
 import { type RequestFault, requestFault } from "./faults.ts";
+import { Handoffs } from "./handoffs.ts";
 import { LiveGroup } from "./live_group.ts";
 import type { LiveRequest } from "./live_request.ts";
+import { nodeBootstrapNet } from "./node_bootstrap_net.ts";
+import type { Handoff } from "./source_handoff.ts";
 
-/** Makes a live mock engine. @throws {RangeError} If a setting asks for what is not modelled. */
-export function createLiveEngine(settings: MockerSettings): Engine {
+/**
+ * Makes a live mock engine.
+ *
+ * @param net How it gets to other workers.
+ * @throws {RangeError} If a setting asks for what is not modelled.
+ */
+export function createLiveEngine(settings: MockerSettings, net: BootstrapNet = nodeBootstrapNet): Engine {
   const group = new LiveGroup(settings);
+  const handoffs = new Handoffs(settings, group, net);
   const { publishing } = group;
   const { engine, dp_size } = settings.launch;
   const publishes = group.publishesEvents;
   return defineEngine({
-    start: () => Promise.resolve(configOf(settings)),
-    generate: (request, ctx) => answer(group, settings, request, ctx),
+    start: async () => ({ ...configOf(settings), ...await handoffs.start() }),
+    generate: (request, ctx) => answer({ group, handoffs, settings }, request, ctx),
     healthCheckPayload: () => ({
       token_ids: [1],
       stop_conditions: { max_tokens: 1, ignore_eos: true },
@@ -45,8 +55,10 @@ export function createLiveEngine(settings: MockerSettings): Engine {
     attachSnapshotPublisher: (publisher) => publishing.attach(publisher),
     attachForwardPassPublisher: (publisher) => publishing.attachPasses(publisher),
     metricsSources: () => [{ name: engine.backend, expfmt: () => group.metrics.text() }],
-    isQuiescent: () => group.active === 0,
-    cleanup: () => group.close(),
+    isQuiescent: () => group.active === 0 && handoffs.size === 0,
+    cleanup: async () => {
+      await Promise.all([group.close(), handoffs.close()]);
+    },
   });
 }
 
@@ -62,27 +74,34 @@ function configOf({ modelName, launch: { engine, dp_size } }: MockerSettings): E
   };
 }
 
+/** What all requests share. */
+interface Parts {
+  readonly group: LiveGroup;
+  readonly handoffs: Handoffs;
+  readonly settings: MockerSettings;
+}
+
 /** Answers one request. Nothing of it is left in the scheduler, however the stream ends. */
-async function* answer(
-  group: LiveGroup,
-  settings: MockerSettings,
-  asked: GenerateRequest,
-  ctx: GenerateContext,
-): AsyncGenerator<GenerateChunk> {
+async function* answer(parts: Parts, asked: GenerateRequest, ctx: GenerateContext): AsyncGenerator<GenerateChunk> {
+  const { group, handoffs, settings } = parts;
   const isPrefill = settings.launch.engine.worker_type === "prefill";
   const request = isPrefill ? enforcePrefillMaxTokens(asked) : asked;
   if (ctx.signal.aborted) return yield chunk.cancelled(usage(request.token_ids.length, 0));
-  checkHandover(settings, request);
+  if (settings.launch.engine.worker_type === "decode" && !isMeeting(request)) requirePrefillResult(request);
   const maxTokens = maxTokensOf(request, settings);
   const tokens = new AnswerTokens(request, settings.answers);
-  const live = group.admit(request, ctx.clock, maxTokens, tokens);
+  const live = group.prepare(request, ctx.clock, maxTokens, tokens);
   const wake = () => live.wake();
   ctx.signal.addEventListener("abort", wake);
+  let handoff: Handoff | undefined;
   try {
+    handoff = handoffs.begin(live, request, ctx);
+    if (handoff === undefined) group.submit(live);
     const stream = { group, settings, request, ctx, live, tokens, fault: faultOf(settings, live, maxTokens) };
     yield* isPrefill ? prefilled(stream) : decoded(stream);
   } finally {
     ctx.signal.removeEventListener("abort", wake);
+    handoff?.end();
     group.release(live);
   }
 }
@@ -103,7 +122,7 @@ async function* decoded(stream: Stream): AsyncGenerator<GenerateChunk> {
   for (let place = 0;; place++) {
     const state = await nextState(stream, place);
     if (state === "cancelled") return yield chunk.cancelled(counts(stream, place));
-    if (state === "rejected") return yield chunk.error(REJECTION);
+    if (state === "rejected") return yield chunk.error(rejection(live));
     if (state === "over") return yield chunk.length(counts(stream, place));
     live.ready--;
     const id = tokens.at(place);
@@ -117,23 +136,38 @@ async function* decoded(stream: Stream): AsyncGenerator<GenerateChunk> {
 
 /** A frontend decides by the first chunk of a prefill leg, so there is only one. */
 async function* prefilled(stream: Stream): AsyncGenerator<GenerateChunk> {
-  const { request, settings, ctx, live, tokens } = stream;
+  const { live, tokens } = stream;
   const state = await nextState(stream, 0);
-  if (state === "rejected") return yield chunk.error(REJECTION);
-  if (state === "token") {
-    const prompt = request.token_ids.length;
-    const ms = transferMs(settings.launch.engine, prompt, prompt);
-    if (ms > 0) await Promise.race([ctx.clock.sleepUntil(ctx.clock.now() + ms, ctx.signal), live.changed()]);
-  }
+  if (state === "token") await handOver(stream);
   if (state === "cancelled" || isUnwanted(stream)) return yield chunk.cancelled(counts(stream, 0));
+  if (state === "rejected" || live.handoffFailure !== undefined) return yield chunk.error(rejection(live));
   const ids = state === "token" ? [tokens.at(0)] : [];
   yield { ...chunk.length(counts(stream, ids.length), ids), disaggregated_params: HANDED_OVER };
   live.ready = 0;
 }
 
+/** Waits until the prompt has arrived at the decode worker, or does not. */
+async function handOver(stream: Stream): Promise<void> {
+  const { request, settings, ctx, live } = stream;
+  if (isMeeting(request)) {
+    while (!live.isHandedOver && live.handoffFailure === undefined && !isUnwanted(stream)) {
+      if (live.error !== undefined) throw live.error;
+      await live.changed();
+    }
+    return;
+  }
+  const prompt = request.token_ids.length;
+  const ms = transferMs(transferTiming(settings.launch.engine, prompt), prompt);
+  if (ms > 0) await Promise.race([ctx.clock.sleepUntil(ctx.clock.now() + ms, ctx.signal), live.changed()]);
+}
+
 /** What a mock decode worker is given: it needs nothing. @source dynamo-llm 1.6.1, `mocker.rs` */
 const HANDED_OVER = "dummy";
 const REJECTION = "request rejected: request exceeds worker admission limits";
+
+function rejection({ handoffFailure }: LiveRequest): string {
+  return handoffFailure === undefined ? REJECTION : `the prompt was not handed over: ${handoffFailure}`;
+}
 
 /** Waits for the next token or the end. A cancel wins over a token that is ready. */
 async function nextState(
@@ -146,6 +180,7 @@ async function nextState(
     if (live.error !== undefined) throw live.error;
     const isFaulty = fault?.afterTokens === place;
     if (isFaulty && fault?.kind === "fail") throw new DynamoError("Unknown", "a fault on purpose (--fail-rate)");
+    if (live.handoffFailure !== undefined) return "rejected";
     if (!isFaulty) {
       if (live.ready > 0) return "token";
       if (live.isRejected) return "rejected";
@@ -160,11 +195,11 @@ function isUnwanted({ group, ctx }: Stream): boolean {
 }
 
 function counts({ request, live }: Stream, completionTokens: number): CompletionUsage {
-  return usage(request.token_ids.length, completionTokens, Math.max(0, live.request.firstCachedTokens));
+  return usage(request.token_ids.length, completionTokens, Math.max(0, live.request?.firstCachedTokens ?? 0));
 }
 
 function faultOf({ faults }: MockerSettings, live: LiveRequest, maxTokens: number): RequestFault | undefined {
-  return requestFault(faults, live.request.id, maxTokens);
+  return requestFault(faults, live.spec.id, maxTokens);
 }
 
 function maxTokensOf({ stop_conditions }: GenerateRequest, { defaultMaxTokens }: MockerSettings): number {
@@ -173,13 +208,7 @@ function maxTokensOf({ stop_conditions }: GenerateRequest, { defaultMaxTokens }:
   throw invalidArgument("`max_output_tokens` (or `max_tokens`) is required by the mocker worker");
 }
 
-function checkHandover({ launch }: MockerSettings, request: GenerateRequest): void {
-  const { bootstrap_info } = request;
-  if (bootstrap_info !== undefined) {
-    const { bootstrap_host, bootstrap_port } = bootstrap_info;
-    throw invalidArgument(
-      `this worker cannot meet another at ${bootstrap_host}:${bootstrap_port}: start prefill without --bootstrap-ports`,
-    );
-  }
-  if (launch.engine.worker_type === "decode") requirePrefillResult(request);
+/** Whether the frontend wants prefill and decode workers to meet. */
+function isMeeting({ bootstrap_info }: GenerateRequest): boolean {
+  return (bootstrap_info ?? undefined) !== undefined;
 }

@@ -6,9 +6,10 @@
 import { DynamoError, type EngineClock, type GenerateRequest, invalidArgument } from "@stator/worker";
 import { createGroup } from "../engine_factory.ts";
 import type { EngineGroup, RankPass } from "../engine_group.ts";
-import { EngineRequest, type RequestSpec } from "../engine_request.ts";
+import type { EngineRequest, RequestSpec } from "../engine_request.ts";
 import { rankArgs } from "../launch_args.ts";
 import { COMPLETED, REJECTED, TOKEN } from "../pass.ts";
+import type { RankScheduler } from "../rank_scheduler.ts";
 import type { AnswerTokens } from "./answer_tokens.ts";
 import { wordAt } from "./dice.ts";
 import { Driver } from "./driver.ts";
@@ -61,11 +62,11 @@ export class LiveGroup {
   }
 
   /**
-   * Puts a request into the queue of its rank.
+   * Makes a request that no scheduler knows yet.
    *
    * @throws {DynamoError} `InvalidArgument` if there is no such rank.
    */
-  admit(request: GenerateRequest, clock: EngineClock, maxOutputTokens: number, answer: AnswerTokens): LiveRequest {
+  prepare(request: GenerateRequest, clock: EngineClock, maxOutputTokens: number, answer: AnswerTokens): LiveRequest {
     const { launch, cacheAnswers } = this.#settings;
     const rank = this.#rankOf(request);
     const id = this.#requests++;
@@ -76,29 +77,48 @@ export class LiveGroup {
       ...(lora_name === undefined ? {} : { loraName: lora_name }),
       ...(cache_salt === undefined ? {} : { cacheNamespace: cache_salt }),
     }, answerAt);
-    const live = new LiveRequest(rank, clock);
+    const live = new LiveRequest(
+      { id, sequence, promptTokens: request.token_ids.length, maxOutputTokens },
+      rank,
+      clock,
+    );
     this.metrics.began(request.model);
-    const promptTokens = request.token_ids.length;
     if (this.#failure !== undefined) throw this.#failure;
-    const spec = { id, sequence, promptTokens, maxOutputTokens };
     this.#active.set(id, live);
-    if (this.#blocksForEver(spec)) {
-      live.request = new EngineRequest(spec);
-      live.signal(COMPLETED | REJECTED);
-    } else {
-      live.request = this.#driver.submit(rank, spec, clock);
-    }
     return live;
+  }
+
+  /** Puts a request into the queue of its rank. @param isSource Whether its blocks are kept for another worker. */
+  submit(live: LiveRequest, isSource = false): void {
+    const { rank, spec, clock } = live;
+    if (this.#blocksForEver(spec)) live.signal(COMPLETED | REJECTED);
+    else if (isSource) live.request = this.#driver.submitSource(rank, spec, clock);
+    else live.request = this.#driver.submit(rank, spec, clock);
+  }
+
+  /** Asks for room for a request whose prompt another worker computes. @throws {RangeError} If it can never fit. */
+  reserve(live: LiveRequest): void {
+    live.request = this.#driver.reserve(live.rank, live.spec);
+    this.#publish(live.rank);
+  }
+
+  /** Lets a request with room and prompt decode; `done` is called when it may. */
+  activate(live: LiveRequest, done: () => void): void {
+    this.#betweenPasses(live, (rank, request) => rank.activateDestination(request), done);
+  }
+
+  /** Lets go of the blocks of a prompt that has been handed over; `done` is called when they are free. */
+  releaseSource(live: LiveRequest, done: () => void): void {
+    this.#betweenPasses(live, (rank, request) => rank.releaseSource(request), done);
   }
 
   /** Forgets a request; if it is still in the scheduler, that forgets it too. */
   release(live: LiveRequest): void {
-    const { rank, request, clock } = live;
-    this.#active.delete(request.id);
-    if (live.isOver) return;
+    const { rank, spec, request, clock } = live;
+    this.#active.delete(spec.id);
+    if (request === undefined || (live.isOver && request.status !== "held")) return;
     this.#driver.cancel(rank, request, clock);
-    if (!this.#group.isBusy) this.publishing.publishEvents(rank, this.#group.ranks[rank]!);
-    this.publishing.publishLoad(rank, this.#group.ranks[rank]!);
+    this.#publish(rank);
   }
 
   /** Lets every stream end as cancelled, then ends the passes. */
@@ -119,6 +139,7 @@ export class LiveGroup {
       }
       for (let i = 0; i < pass.requests.length; i++) this.#signal(pass.requests[i]!.id, pass.flags[i]!, rank, now);
     }
+    for (const { rank } of passes) this.#tellHandoffs(rank);
     for (const { rank } of passes) this.publishing.publishLoad(rank, ranks[rank]!);
   }
 
@@ -126,6 +147,31 @@ export class LiveGroup {
   failed(error: unknown): void {
     this.#failure = DynamoError.from(error);
     for (const live of this.#active.values()) live.fail(this.#failure);
+  }
+
+  #betweenPasses(
+    live: LiveRequest,
+    run: (rank: RankScheduler, request: EngineRequest) => void,
+    done: () => void,
+  ): void {
+    this.#driver.betweenPasses(() => {
+      if (live.request !== undefined) run(this.#group.ranks[live.rank]!, live.request);
+      this.#publish(live.rank);
+      done();
+    }, live.clock);
+  }
+
+  /** Tells what a step has changed outside of passes; what a pass under way changes is not to be seen before its end. */
+  #publish(rank: number): void {
+    if (!this.#group.isBusy) {
+      this.publishing.publishEvents(rank, this.#group.ranks[rank]!);
+      this.#tellHandoffs(rank);
+    }
+    this.publishing.publishLoad(rank, this.#group.ranks[rank]!);
+  }
+
+  #tellHandoffs(rank: number): void {
+    for (const event of this.#group.ranks[rank]!.takeHandoffs()) this.#active.get(event.request.id)?.onHandoff?.(event);
   }
 
   #signal(id: number, flags: number, rank: number, now: number): void {

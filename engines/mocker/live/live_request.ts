@@ -4,19 +4,27 @@
  * @module
  */
 import type { EngineClock } from "@stator/worker";
-import type { EngineRequest } from "../engine_request.ts";
-import { COMPLETED, REJECTED, TOKEN } from "../pass.ts";
+import type { EngineRequest, RequestSpec } from "../engine_request.ts";
+import { COMPLETED, type HandoffEvent, REJECTED, TOKEN } from "../pass.ts";
 
 /** Tokens that are ready, and how it ended. */
 export class LiveRequest {
+  /** What the scheduler is given. */
+  readonly spec: RequestSpec;
   /** Rank it runs on. */
   readonly rank: number;
   /** Its clock. */
   readonly clock: EngineClock;
   /** When it came. @unit milliseconds */
   readonly arrivedAt: number;
-  /** What the scheduler knows of it; set once it is submitted. */
-  request!: EngineRequest;
+  /** What the scheduler knows of it; `undefined` until it is submitted. */
+  request: EngineRequest | undefined;
+  /** Who is told that its prompt is computed, or has room. */
+  onHandoff: ((event: HandoffEvent) => void) | undefined;
+  /** Whether its prompt has arrived at the other worker. */
+  isHandedOver = false;
+  /** Why its prompt did not. */
+  handoffFailure: string | undefined;
   /** When its last token came; `undefined` before the first. @unit milliseconds */
   lastTokenAt: number | undefined;
   /** Tokens that nobody has taken yet. */
@@ -30,7 +38,8 @@ export class LiveRequest {
   #wake: (() => void) | undefined;
 
   /** Makes a request that nothing has happened to. */
-  constructor(rank: number, clock: EngineClock) {
+  constructor(spec: RequestSpec, rank: number, clock: EngineClock) {
+    this.spec = spec;
     this.rank = rank;
     this.clock = clock;
     this.arrivedAt = clock.now();
@@ -48,6 +57,13 @@ export class LiveRequest {
   fail(error: unknown): void {
     this.error = error;
     this.isOver = true;
+    this.wake();
+  }
+
+  /** Notes the end of a hand-over. @param failure Why the prompt did not arrive, if so. */
+  handedOver(failure: string | undefined): void {
+    this.isHandedOver = failure === undefined;
+    this.handoffFailure = failure;
     this.wake();
   }
 

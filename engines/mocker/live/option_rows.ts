@@ -55,6 +55,8 @@ export const MOCKER_OPTIONS: readonly OptionRow[] = [
     default: "full_prompt",
   }),
   whole("kv-bytes-per-token", "KV of a token; unset: by the model's config.json", { unit: "bytes" }),
+  whole("bootstrap-ports", "port that a prefill worker is met at, 0 for any; unset: no meeting", { max: 65535 }),
+  text("bootstrap-host", "what decode workers dial; unset: the own address", { env: "DYN_HTTP_RPC_HOST" }),
   whole("default-max-tokens", "tokens of an answer when the request sets no limit; unset: that is refused", { min: 1 }),
   whole("first-token-id", "least id in answers", { default: 1000 }),
   whole("token-ids", "how many ids follow it", { default: 1000, min: 1 }),

@@ -27,6 +27,7 @@ export async function settingsOf(values: OptionValues): Promise<MockerSettings> 
       modelName: values.modelName as string | undefined ?? "stator-mocker",
       launch,
       ...(table === undefined ? {} : { table }),
+      ...(values.bootstrapHost === undefined ? {} : { bootstrapHost: values.bootstrapHost as string }),
       ...(values.defaultMaxTokens === undefined ? {} : { defaultMaxTokens: number("defaultMaxTokens") }),
       cacheAnswers: values.cacheAnswers === true,
       answers: {
@@ -64,7 +65,9 @@ async function launchOf(values: OptionValues): Promise<LaunchArgs> {
     throw new UsageError("--engine-type trtllm: a mock engine of this type cannot hand over; choose vllm or sglang");
   }
   const startup = values.slowStart as number | undefined ?? launch.startup_time;
-  return { ...launch, startup_time: startup, engine: { ...launch.engine, worker_type: role } };
+  const bootstrap_port = values.bootstrapPorts as number | undefined ?? launch.dynamo.bootstrap_port;
+  const dynamo = { ...launch.dynamo, bootstrap_port };
+  return { ...launch, startup_time: startup, engine: { ...launch.engine, worker_type: role }, dynamo };
 }
 
 async function fromJson(given: string): Promise<unknown> {

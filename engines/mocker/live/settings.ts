@@ -25,6 +25,8 @@ export interface MockerSettings {
   readonly answers: AnswerSettings;
   /** What goes wrong. */
   readonly faults: FaultSettings;
+  /** What decode workers are told to dial; `undefined`: the own address. */
+  readonly bootstrapHost?: string;
 }
 
 /** The worker's part in serving, in the words of engine arguments. */

@@ -7,7 +7,7 @@
 import type { EngineArgs } from "../args.ts";
 import type { EngineRequest } from "../engine_request.ts";
 import type { RankPass } from "../engine_group.ts";
-import { transferMs } from "../handoff.ts";
+import { transferMs, transferTiming } from "../handoff.ts";
 import { COMPLETED, type HandoffEvent, REJECTED, TOKEN } from "../pass.ts";
 import type { Placement, PlacementPolicy } from "./placement.ts";
 import type { Deployment, ReplayRun, RunParts } from "./replay_run.ts";
@@ -252,7 +252,7 @@ export class DisaggregatedReplay implements ReplayRun {
 
   #transfer(handoff: Handoff, nowMs: number): void {
     const { row, missingTokens = 0 } = handoff;
-    const delayMs = transferMs(this.#deployment.transferArgs, row.inputTokens, missingTokens);
+    const delayMs = transferMs(transferTiming(this.#deployment.transferArgs, row.inputTokens), missingTokens);
     if (delayMs > 0) this.#parts.clock.addTransferEnd(nowMs + delayMs, row.index, handoff.order);
     else this.#actions.push({ step: "activate", handoff });
   }

@@ -99,8 +99,6 @@ test("prefill answers with one chunk after the transfer, decode refuses to work 
   assert.equal(end(await decode.ask([1], { ...max(2), _HEALTH_CHECK: true })), "length");
   const prefill_result = { disaggregated_params: "dummy" };
   assert.equal(tokens(await decode.ask([1], { ...max(2), prefill_result })).length, 2);
-  const bootstrap_info = { bootstrap_host: "h", bootstrap_port: 1, bootstrap_room: 2n };
-  await assert.rejects(decode.ask([1], { ...max(2), bootstrap_info }), /cannot meet another at h:1/);
 });
 
 test("stop tokens count if they are asked to, not before the least length", async () => {
