@@ -7,7 +7,7 @@ import type { Engine, EngineModule } from "./engine/engine.ts";
 import type { OptionValues } from "./engine/option.ts";
 import type { Platform } from "./platform/platform.ts";
 import { realPlatform } from "./platform/real.ts";
-import { createMemStore, type MemStore, openDiscovery } from "./worker/backends.ts";
+import { type BackendParts, createMemStore, type MemStore, openDiscovery } from "./worker/backends.ts";
 import { readSetPayload } from "./worker/canary_payload.ts";
 import { engineDefaults, formatHelp, parseFlags, reportFailure, resolveRows } from "./worker/command_line.ts";
 import { WORKER_OPTIONS } from "./worker/option_rows.ts";
@@ -160,17 +160,20 @@ export async function live(
   const { process } = platform;
   await using undo = new AsyncDisposableStack();
   const life = new WorkerLife(engine, { platform, options, log, memStore });
+  const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     undo.use(process.onSignal(signal, () => {
       log.info(`${signal} received`);
+      stop.abort();
       life.stop();
     }));
   }
   undo.use(process.onFault((error) => life.fail(error)));
   if (opensGateway(options)) {
     try {
-      undo.use(await openGatewayFor(platform, options, log, memStore, life));
+      undo.use(await openGatewayFor({ platform, options, log, memStore, stop: stop.signal }, life));
     } catch (error) {
+      if (stop.signal.aborted) return (await life.finished).exitCode;
       process.printError(error instanceof Error ? error.message : String(error));
       return 1;
     }
@@ -188,16 +191,11 @@ function opensGateway(options: ResolvedWorkerOptions): boolean {
 const DEFAULT_GATEWAY_PORT = 8000;
 
 /** Opens the gateway before the worker starts, so that a port in use is told at once, and says how to use it. */
-async function openGatewayFor(
-  platform: Platform,
-  options: ResolvedWorkerOptions,
-  log: Log,
-  memStore: MemStore,
-  life: WorkerLife,
-): Promise<AsyncDisposable> {
+async function openGatewayFor(parts: BackendParts, life: WorkerLife): Promise<AsyncDisposable> {
+  const { platform, options, log } = parts;
   const { openGateway } = await import("./gateway/gateway.ts");
   await using undo = new AsyncDisposableStack();
-  const discovery = undo.use(await openDiscovery({ platform, options, log, memStore }));
+  const discovery = undo.use(await openDiscovery(parts));
   const port = options.gatewayPort ?? DEFAULT_GATEWAY_PORT;
   const gateway = undo.use(
     await openGateway({ platform, discovery, host: options.gatewayHost, port, log: targetLog(log, "stator::gateway") }),

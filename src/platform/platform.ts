@@ -148,6 +148,50 @@ export interface Http {
   serve(address: SocketAddress, handler: (request: Request) => Response | Promise<Response>): Promise<HttpServer>;
 }
 
+/** With what a client of HTTPS servers proves who it is, and whom it trusts; PEM text. */
+export interface TlsMaterial {
+  /** Authorities to trust instead of those of the system. */
+  readonly ca?: string;
+  /** Certificate of the client; goes with {@linkcode key}. */
+  readonly cert?: string;
+  /** Its private key. */
+  readonly key?: string;
+}
+
+/** One POST. */
+export interface HttpPost {
+  /** The address. */
+  readonly url: string;
+  /** Headers beside those of every request. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** What is sent. */
+  readonly body: string;
+  /** Ends it, also while the answer's body is read. */
+  readonly signal: AbortSignal;
+}
+
+/** The head of an answer, and its body as it comes. A body is read to its end, or ended by the signal of its request. */
+export interface HttpAnswer {
+  /** Status code. */
+  readonly status: number;
+  /** Media type, such as `application/json`; empty if none is named. */
+  readonly contentType: string;
+  /** The body; fails when the connection breaks off or the signal aborts. */
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+/** A client of HTTP servers with connections of its own. Disposing it closes those that are idle. */
+export interface HttpClient extends Disposable {
+  /** Posts, without following redirections; rejects if no answer comes. No time limit of its own, not while a body rests. */
+  post(request: HttpPost): Promise<HttpAnswer>;
+}
+
+/** Clients of HTTP servers. */
+export interface HttpClients {
+  /** Opens one; it throws if the PEM text cannot be used. */
+  open(tls?: TlsMaterial): HttpClient;
+}
+
 /** What a thread beside the event loop tells of the worker while the event loop is blocked. */
 export interface WatchedState {
   /** Whether the worker wants requests. */
@@ -267,6 +311,8 @@ export interface Platform {
   readonly files: Files;
   /** HTTP serving. */
   readonly http: Http;
+  /** HTTP calls; absent where there is no server to call. */
+  readonly httpClients?: HttpClients;
   /** The process. */
   readonly process: Process;
   /** Threads that watch the event loop; absent where time is not real. */

@@ -8,6 +8,7 @@ import { lstat } from "node:fs";
 import process from "node:process";
 import { files } from "./files.ts";
 import { createHttp } from "./http.ts";
+import { httpClients } from "./http_client.ts";
 import type { Clock, Platform, Process, Random } from "./platform.ts";
 import { programs } from "./programs.ts";
 import { realWatchdog } from "./real_watchdog.ts";
@@ -142,6 +143,7 @@ export const realPlatform: Platform = {
   net: process.versions.bun === undefined ? nodeNet : bunNet,
   files,
   http: createHttp(clock),
+  httpClients,
   process: thisProcess,
   watchdog: realWatchdog,
   programs,

@@ -4,6 +4,8 @@
  * @module
  */
 import type { Discovery } from "../discovery/discovery.ts";
+import { openEtcdDiscovery } from "../discovery/etcd.ts";
+import { readEtcdServers } from "../discovery/etcd_servers.ts";
 import { FILE_TTL_MS, openFileDiscovery } from "../discovery/file.ts";
 import { MemStore, openMemDiscovery } from "../discovery/mem.ts";
 import type { EventPlane } from "../event_plane/event_plane.ts";
@@ -12,8 +14,10 @@ import { readNatsServers } from "../event_plane/nats_servers.ts";
 import { openZmqBroker, parseBroker, type ZmqBroker } from "../event_plane/zmq_broker.ts";
 import { findBroker } from "../event_plane/zmq_broker_lookup.ts";
 import { openZmqDirect } from "../event_plane/zmq_direct.ts";
+import type { OptionValues } from "../engine/option.ts";
 import { type Log, targetLog } from "../observe/log.ts";
 import type { Platform } from "../platform/platform.ts";
+import type { DynamoError } from "../protocol/error.ts";
 import { resolveAdvertisedHost, resolveListenHost } from "../protocol/address.ts";
 import type { RequestPlane } from "../request_plane/request_plane.ts";
 import { openTcpRequestPlane } from "../request_plane/tcp.ts";
@@ -35,6 +39,10 @@ export interface BackendParts {
   readonly memStore: MemStore;
   /** Ends what takes its time to open. */
   readonly stop?: AbortSignal;
+  /** Called when the worker's place in discovery is lost for good. */
+  readonly lost?: (error: DynamoError) => void;
+  /** Nothing will be put into discovery. @default false */
+  readonly isReader?: boolean;
 }
 
 /** Folder of the file backend when none is named. @source dynamo-runtime 1.6.1, `DYN_FILE_KV` */
@@ -50,6 +58,23 @@ export const BACKENDS = {
         platform,
         log: targetLog(log, "stator::discovery"),
       }),
+    etcd: async ({ platform, options, log: root, stop, lost, isReader = false }: BackendParts): Promise<Discovery> => {
+      const log = targetLog(root, "stator::discovery");
+      return await openEtcdDiscovery({
+        servers: await readEtcdServers(options, { files: platform.files, log }),
+        platform,
+        log,
+        ttlSeconds: options.etcdLeaseTtlSeconds,
+        patienceMs: 1000 * options.etcdConnectTimeoutSeconds,
+        probe: {
+          intervalMs: 1000 * options.etcdKeepAliveIntervalSeconds,
+          timeoutMs: 1000 * options.etcdKeepAliveTimeoutSeconds,
+        },
+        isReader,
+        ...(stop === undefined ? {} : { signal: stop }),
+        ...(lost === undefined ? {} : { lost }),
+      });
+    },
   },
   requestPlane: {
     tcp: ({ platform, options, log }: BackendParts): Promise<RequestPlane> => {
@@ -105,11 +130,15 @@ async function pickBroker(parts: BackendParts): Promise<ZmqBroker | null> {
   return await findBroker(discovery, namespace);
 }
 
-/** How long records of a worker that no longer renews them are there, by discovery backend. @unit seconds */
-export const LEASE_SECONDS = { mem: 0, file: FILE_TTL_MS / 1000 } as const satisfies Record<
-  keyof typeof BACKENDS.discovery,
-  number
->;
+/** How long records of a worker that no longer renews them are there. @unit seconds */
+export function leaseSeconds({ discoveryBackend, etcdLeaseTtlSeconds }: OptionValues): number {
+  const lives: Readonly<Record<keyof typeof BACKENDS.discovery, number>> = {
+    mem: 0,
+    file: FILE_TTL_MS / 1000,
+    etcd: Number(etcdLeaseTtlSeconds),
+  };
+  return lives[discoveryBackend as keyof typeof BACKENDS.discovery] ?? 0;
+}
 
 /** The planes of a worker. Disposing them deletes the records that are left, then closes sockets. */
 export interface Planes extends AsyncDisposable {
@@ -144,7 +173,7 @@ export function createMemStore(): MemStore {
 
 /** Opens the discovery that the options name, for a party that is no worker. */
 export function openDiscovery(parts: BackendParts): Promise<Discovery> {
-  return pick(BACKENDS.discovery, parts.options.discoveryBackend)(parts);
+  return pick(BACKENDS.discovery, parts.options.discoveryBackend)({ ...parts, isReader: true });
 }
 
 function pick<T>(rows: Readonly<Record<string, T>>, name: string): T {

@@ -46,7 +46,7 @@ export interface WorkerOptions {
   readonly structuralTag?: string | StructuralTag;
   /** Routing identity that outlives the process. @env DYN_STABLE_ROUTING_ID */
   readonly stableRoutingId?: string;
-  /** Where workers and frontends find each other: `mem` or `file`. @default "mem" @env DYN_DISCOVERY_BACKEND */
+  /** Where workers and frontends find each other: `mem`, `file` or `etcd`. @default "mem" @env DYN_DISCOVERY_BACKEND */
   readonly discoveryBackend?: string;
   /** Folder of the file backend. @env DYN_FILE_KV */
   readonly fileKv?: string;
@@ -66,6 +66,26 @@ export interface WorkerOptions {
   readonly disableKvRouting?: boolean;
   /** Look the ZeroMQ brokers up in discovery; `zmqBrokerUrl` wins. @default false @env DYN_ZMQ_BROKER_ENABLED */
   readonly zmqBrokerEnabled?: boolean;
+  /** URLs of etcd's members, joined by commas: `http://` or `https://`. @default "http://localhost:2379" @env ETCD_ENDPOINTS */
+  readonly etcdEndpoints?: string;
+  /** How long records in etcd outlive a worker that is gone. @unit seconds @default 30 @env ETCD_LEASE_TTL */
+  readonly etcdLeaseTtlSeconds?: number;
+  /** User at etcd. @env ETCD_AUTH_USERNAME */
+  readonly etcdUsername?: string;
+  /** Password of that user. @env ETCD_AUTH_PASSWORD */
+  readonly etcdPassword?: string;
+  /** Authorities for `https://`, as PEM text or the path of a file with it. @default those of the system @env ETCD_AUTH_CA */
+  readonly etcdTlsCa?: string;
+  /** The worker's certificate for `https://`, likewise. @env ETCD_AUTH_CLIENT_CERT */
+  readonly etcdTlsCert?: string;
+  /** Key of that certificate, likewise. @env ETCD_AUTH_CLIENT_KEY */
+  readonly etcdTlsKey?: string;
+  /** How long a worker waits for etcd at its start. @unit seconds @default 120 @env ETCD_STARTUP_CONNECT_TIMEOUT_SECONDS */
+  readonly etcdConnectTimeoutSeconds?: number;
+  /** Time between two looks at whether etcd is behind a silent watch; 0 = never. @unit seconds @default 15 @env ETCD_KEEPALIVE_INTERVAL_SECONDS */
+  readonly etcdKeepAliveIntervalSeconds?: number;
+  /** How long such a look may take. @unit seconds @default 10 @env ETCD_KEEPALIVE_TIMEOUT_SECONDS */
+  readonly etcdKeepAliveTimeoutSeconds?: number;
   /** URLs of NATS servers, joined by commas: `nats://` or `tls://`. @default "nats://localhost:4222" @env NATS_SERVER */
   readonly natsServer?: string;
   /** User at NATS. @default "user", with the same as password @env NATS_AUTH_USERNAME */
@@ -229,6 +249,11 @@ type Defaulted =
   | "responsePlane"
   | "disableKvRouting"
   | "zmqBrokerEnabled"
+  | "etcdEndpoints"
+  | "etcdLeaseTtlSeconds"
+  | "etcdConnectTimeoutSeconds"
+  | "etcdKeepAliveIntervalSeconds"
+  | "etcdKeepAliveTimeoutSeconds"
   | "natsServer"
   | "natsTlsInsecure"
   | "natsConnectTimeoutSeconds"

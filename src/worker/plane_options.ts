@@ -5,6 +5,7 @@
  */
 import type { OptionRow } from "../engine/option.ts";
 import { BACKENDS } from "./backends.ts";
+import { ETCD_OPTIONS } from "./etcd_options.ts";
 import { NATS_OPTIONS } from "./nats_options.ts";
 
 /** Their rows, in the order in which help shows them. */
@@ -104,6 +105,7 @@ export const PLANE_OPTIONS: readonly OptionRow[] = [
     group: "Event plane",
     help: "keep published KV blocks for routers that missed some",
   },
+  ...ETCD_OPTIONS,
   ...NATS_OPTIONS,
   {
     key: "requestPlaneCodec",

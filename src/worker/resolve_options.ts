@@ -4,7 +4,7 @@
  * @module
  */
 import type { OptionValues } from "../engine/option.ts";
-import { LEASE_SECONDS } from "./backends.ts";
+import { leaseSeconds } from "./backends.ts";
 import { resolveRows, UsageError } from "./command_line.ts";
 import { WORKER_OPTIONS } from "./option_rows.ts";
 import type { ResolvedWorkerOptions, WorkerOptions } from "./options.ts";
@@ -25,9 +25,7 @@ export function resolveOptions(
   defaults: OptionValues = {},
 ): ResolvedWorkerOptions {
   const settled = resolveRows(WORKER_OPTIONS, given, env, defaults);
-  const values = settled.discoveryBackend === "mem"
-    ? resolveRows(WORKER_OPTIONS, given, env, { ...defaults, ...MEM_DEFAULTS })
-    : settled;
+  const values = resolveRows(WORKER_OPTIONS, given, env, { ...defaults, ...backendDefaults(settled) });
   checkBlockedExit(values);
   const suffix = values.namespaceSuffix === undefined ? "" : `-${values.namespaceSuffix}`;
   const { structuralTag: setting, ...others } = values as WorkerOptions;
@@ -40,9 +38,17 @@ export function resolveOptions(
   } as ResolvedWorkerOptions;
 }
 
+/** What is a matter of the discovery backend where nobody has said otherwise. */
+function backendDefaults(settled: OptionValues): OptionValues {
+  if (settled.discoveryBackend === "mem") return MEM_DEFAULTS;
+  const lease = leaseSeconds(settled);
+  return lease < (settled.blockedExitSeconds as number) ? {} : { blockedExitSeconds: 2 * lease };
+}
+
 /** A process that ends while its records live is one that frontends go on calling. */
-function checkBlockedExit({ blockedExitSeconds: limit, discoveryBackend }: OptionValues): void {
-  const lease = LEASE_SECONDS[discoveryBackend as keyof typeof LEASE_SECONDS] ?? 0;
+function checkBlockedExit(values: OptionValues): void {
+  const { blockedExitSeconds: limit, discoveryBackend } = values;
+  const lease = leaseSeconds(values);
   if (limit === 0 || (limit as number) > lease) return;
   throw new UsageError(
     `STATOR_BLOCKED_EXIT_SECS: ${limit} is neither 0 nor more than ${lease}, the seconds that records of ` +

@@ -85,7 +85,7 @@ export class WorkerLife {
   readonly #budget: ShutdownBudget;
   readonly #stop = new AbortController();
   #begin!: () => void;
-  #fault: { readonly error: DynamoError; readonly isServing: boolean } | null = null;
+  #fault: { readonly error: DynamoError; readonly isServing: boolean; readonly isTrusted: boolean } | null = null;
   #isReady!: (info: WorkerInfo) => void;
 
   /** Prepares a worker; nothing is opened before {@linkcode begin}. */
@@ -131,9 +131,23 @@ export class WorkerLife {
    */
   fail(error: unknown): void {
     this.#log.error("The process failed", { error, state: this.#lifecycle.state });
-    if (this.#fault === null) this.#fault = { error: DynamoError.from(error), isServing: this.#lifecycle.hasBeenReady };
+    this.#blame(DynamoError.from(error), false);
     this.#budget.hurry();
     if (!this.#stop.signal.aborted) this.stop();
+  }
+
+  /** Ends the worker in order, requests first, because no frontend can find it any more. */
+  #lost(error: DynamoError): void {
+    if (this.#stop.signal.aborted) return;
+    this.#log.error(`${error.message}; shutting down`);
+    this.#blame(error, true);
+    this.stop();
+  }
+
+  /** Remembers why the worker ends, and whether what the engine holds can be trusted; a failure of the process outweighs. */
+  #blame(error: DynamoError, isTrusted: boolean): void {
+    if (this.#fault !== null && !this.#fault.isTrusted) return;
+    this.#fault = { error, isServing: this.#lifecycle.hasBeenReady, isTrusted };
   }
 
   #outcome(error: DynamoError | null): WorkerOutcome {
@@ -170,7 +184,8 @@ export class WorkerLife {
     lifecycle.move("starting");
 
     const memStore = this.#memStore;
-    const opening = openPlanes({ platform: this.#platform, options, log: this.#rootLog, memStore, stop });
+    const lost = (error: DynamoError) => this.#lost(error);
+    const opening = openPlanes({ platform: this.#platform, options, log: this.#rootLog, memStore, stop, lost });
     const planes = await connect(opening).catch((error) => stop.aborted ? null : Promise.reject(error));
     if (planes === null) return lifecycle.move("stopping");
     undo.defer(async () => { //                                                                 7. card, then sockets
@@ -224,7 +239,7 @@ export class WorkerLife {
     const events = await connect(openEvents({ ...about, ...wire, log: kvLog }));
     undo.defer(async () => void await budget.run("drain", () => events[Symbol.asyncDispose]()));
     undo.defer(async () => { //                                                                 5. background work ends
-      if (this.#fault !== null) return;
+      if (this.#fault?.isTrusted === false) return;
       const drainedAt = clock.now();
       await budget.run("drain", (signal) => drainEngine(engine, role, signal, { clock, log, ...options }));
       gauges?.drainTime((clock.now() - drainedAt) / 1000);

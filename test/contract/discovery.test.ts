@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Discovery, DiscoveryEvent } from "../../src/discovery/discovery.ts";
+import { openEtcdDiscovery } from "../../src/discovery/etcd.ts";
 import { openFileDiscovery } from "../../src/discovery/file.ts";
 import { MemStore, openMemDiscovery } from "../../src/discovery/mem.ts";
 import { SILENT } from "../../src/observe/log.ts";
 import { files } from "../../src/platform/files.ts";
 import type { DiscoveryKey } from "../../src/protocol/record.ts";
 import { FakeClock } from "../support/fake_clock.ts";
+import { FakeEtcd } from "../support/fake_etcd.ts";
 import { openTemporaryDirectory } from "../support/files.ts";
 
 /** A store that several parties open; disposing it removes what is left of it. */
@@ -40,6 +42,21 @@ const BACKENDS: readonly { readonly name: string; open(): Promise<World> }[] = [
           openFileDiscovery({ root: directory.path, platform: { clock, files, random: counter() }, log: SILENT }),
         [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
       };
+    },
+  },
+  {
+    name: "etcd",
+    open() {
+      const clock = new FakeClock();
+      const platform = { clock, httpClients: new FakeEtcd(new FakeClock()) };
+      const servers = { origins: ["http://etcd:2379"], user: null, tls: {} };
+      const probe = { intervalMs: 15_000, timeoutMs: 10_000 };
+      const world: World = {
+        clock,
+        party: () => openEtcdDiscovery({ platform, servers, probe, ttlSeconds: 30, patienceMs: 0, log: SILENT }),
+        [Symbol.asyncDispose]: () => Promise.resolve(),
+      };
+      return Promise.resolve(world);
     },
   },
 ];

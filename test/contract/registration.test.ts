@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Discovery } from "../../src/discovery/discovery.ts";
+import { openEtcdDiscovery } from "../../src/discovery/etcd.ts";
 import { openFileDiscovery } from "../../src/discovery/file.ts";
 import { MemStore, openMemDiscovery } from "../../src/discovery/mem.ts";
 import { SILENT } from "../../src/observe/log.ts";
@@ -8,6 +9,7 @@ import { buildModelCard } from "../../src/protocol/card_build.ts";
 import { decodeModel } from "../../src/protocol/record.ts";
 import { register, type Registration } from "../../src/worker/registration.ts";
 import { FakeClock } from "../support/fake_clock.ts";
+import { FakeEtcd } from "../support/fake_etcd.ts";
 import { MemoryFiles } from "../support/files.ts";
 
 const INPUT = {
@@ -27,6 +29,15 @@ const BACKENDS: readonly { readonly name: string; open(clock: FakeClock): Promis
     open: (clock) => {
       const platform = { clock, files: new MemoryFiles(clock), random };
       return openFileDiscovery({ root: "/store", platform, log: SILENT });
+    },
+  },
+  {
+    name: "etcd",
+    open: (clock) => {
+      const platform = { clock, httpClients: new FakeEtcd(clock) };
+      const servers = { origins: ["http://etcd:2379"], user: null, tls: {} };
+      const probe = { intervalMs: 15_000, timeoutMs: 10_000 };
+      return openEtcdDiscovery({ platform, servers, probe, ttlSeconds: 30, patienceMs: 0, log: SILENT });
     },
   },
 ];
@@ -54,7 +65,8 @@ const CASES: readonly { readonly name: string; run(world: World): Promise<void> 
     name: "publish() puts the same endpoint record back; the card stays as it is",
     async run({ discovery, registration, clock }) {
       const before = [await records(discovery, "v1/instances"), await records(discovery, "v1/mdc")];
-      assert.match(before[0]![0]!, /^dynamo\/sample\/generate\/fedcba9876543210 .*"instance_id":18364758544493064720/);
+      const id = discovery.instanceId;
+      assert.match(before[0]![0]!, new RegExp(`^dynamo/sample/generate/${id.toString(16)} .*"instance_id":${id},`));
       await registration.withdraw();
       // Longer than a keep-alive takes to put back what others delete.
       await clock.advance(20_000);

@@ -1,0 +1,54 @@
+/**
+ * HTTP calls through the runtime's own `fetch`.
+ *
+ * @module
+ */
+import type { HttpAnswer, HttpClient, HttpClients, HttpPost, TlsMaterial } from "./platform.ts";
+
+/** A pool of connections on Deno. */
+interface DenoHttpClient {
+  close(): void;
+}
+
+/** The parts of both runtimes used here; each is there on its own runtime only. */
+interface Runtimes {
+  readonly Deno?: {
+    createHttpClient(options: { caCerts?: string[]; cert?: string; key?: string; http2: boolean }): DenoHttpClient;
+  };
+}
+
+/** What `fetch` takes beside the standard, by runtime. */
+interface Extras {
+  readonly client?: DenoHttpClient;
+  readonly tls?: TlsMaterial;
+  readonly timeout?: false;
+}
+
+const { Deno } = globalThis as unknown as Runtimes;
+
+/** HTTP clients of this runtime. */
+export const httpClients: HttpClients = {
+  open(tls = {}): HttpClient {
+    if (Deno === undefined) {
+      // Bun gives up bodies that rest for five minutes unless told otherwise.
+      const extras = { timeout: false, ...(Object.keys(tls).length === 0 ? {} : { tls }) } as const;
+      return { post: (request) => post(request, extras), [Symbol.dispose]: () => {} };
+    }
+    const { ca, ...identity } = tls;
+    const trust = ca === undefined ? {} : { caCerts: [ca] };
+    const client = Deno.createHttpClient({ ...trust, ...identity, http2: false });
+    return { post: (request) => post(request, { client }), [Symbol.dispose]: () => client.close() };
+  },
+};
+
+async function post({ url, headers, body, signal }: HttpPost, extras: Extras): Promise<HttpAnswer> {
+  const init = { method: "POST", headers, body, signal, redirect: "manual", ...extras };
+  const response = await fetch(url, init as RequestInit);
+  return {
+    status: response.status,
+    contentType: (response.headers.get("content-type") ?? "").split(";")[0]!.trim().toLowerCase(),
+    body: response.body ?? nothing(),
+  };
+}
+
+async function* nothing(): AsyncGenerator<Uint8Array> {}
