@@ -47,8 +47,27 @@ async function post({ url, headers, body, signal }: HttpPost, extras: Extras): P
   return {
     status: response.status,
     contentType: (response.headers.get("content-type") ?? "").split(";")[0]!.trim().toLowerCase(),
-    body: response.body ?? nothing(),
+    body: response.body === null ? nothing() : abortable(response.body, signal),
   };
 }
 
 async function* nothing(): AsyncGenerator<Uint8Array> {}
+
+/** On Deno the signal of a request does not reach a body that rests. */
+async function* abortable(body: ReadableStream<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  const reader = body.getReader();
+  const cancel = (): void => void reader.cancel(signal.reason).catch(() => {});
+  signal.addEventListener("abort", cancel);
+  try {
+    for (;;) {
+      signal.throwIfAborted();
+      const { done, value } = await reader.read();
+      signal.throwIfAborted();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    signal.removeEventListener("abort", cancel);
+    cancel();
+  }
+}
