@@ -14,7 +14,16 @@ import { EtcdError } from "./etcd_error.ts";
 import { EtcdLease, type Grant, grantLease } from "./etcd_lease.ts";
 import type { EtcdServers } from "./etcd_servers.ts";
 import { type EtcdProbe, openEtcdWatch } from "./etcd_watch.ts";
-import { deleteKey, entries, leaseRevoke, obstacle, putIfUnchanged, rangeOf, status } from "./etcd_wire.ts";
+import {
+  deleteKey,
+  entries,
+  type EtcdCall,
+  leaseRevoke,
+  obstacle,
+  putIfUnchanged,
+  rangeOf,
+  status,
+} from "./etcd_wire.ts";
 
 /** Settings of {@linkcode openEtcdDiscovery}. */
 export interface EtcdDiscoveryOptions {
@@ -119,9 +128,9 @@ class EtcdDiscovery implements Discovery {
   delete(key: DiscoveryKey): Promise<void> {
     return this.#inTurn(async () => {
       if (this.#closed !== null) return;
-      // With the lease everything is gone, and etcd may be, too.
-      const patience = this.#lease?.isLost ? [0] : [];
-      await this.#client.call(deleteKey(key), ...patience).catch((cause) => this.#explain("delete", key, cause));
+      const call = deleteKey(key);
+      if (this.#lease?.isLost) return await this.#bestEffort(call);
+      await this.#client.call(call).catch((cause) => this.#explain("delete", key, cause));
     });
   }
 
@@ -159,7 +168,8 @@ class EtcdDiscovery implements Discovery {
   /** One step for all records that are left. */
   async #revoke(): Promise<void> {
     const lease = this.#lease;
-    if (lease === null || lease.isLost) return;
+    if (lease === null) return;
+    if (lease.isLost) return await this.#bestEffort(leaseRevoke(lease.id));
     try {
       await this.#client.call(leaseRevoke(lease.id), REVOKE_PATIENCE_MS);
     } catch (error) {
@@ -169,6 +179,11 @@ class EtcdDiscovery implements Discovery {
         error: (error as Error).message,
       });
     }
+  }
+
+  /** With the lease everything is gone, or will be; asked once, etcd may do it sooner, if it is there. */
+  async #bestEffort(call: EtcdCall): Promise<void> {
+    await this.#client.call(call, 0).catch(() => {});
   }
 
   #lost(reason: string): void {
