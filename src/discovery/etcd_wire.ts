@@ -66,12 +66,12 @@ export function authenticate(name: string, password: string): EtcdCall {
 export function putIfUnchanged(key: DiscoveryKey, value: string, lease: bigint, revision: bigint): EtcdCall {
   const name = encodeKey(key);
   const condition = revision === 0n
-    ? { target: "VERSION", version: "0" }
-    : { target: "MOD", modRevision: `${revision}` };
+    ? { target: "VERSION", result: "EQUAL", version: "0" }
+    : { target: "MOD", result: "EQUAL", modRevision: `${revision}` };
   return {
     path: "/v3/kv/txn",
     body: {
-      compare: [{ key: name, result: "EQUAL", ...condition }],
+      compare: [{ key: name, ...condition }],
       success: [{ requestPut: { key: name, value: toBase64(value), lease: String(lease) } }],
       failure: [{ requestRange: { key: name } }],
     },

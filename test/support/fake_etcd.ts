@@ -94,6 +94,16 @@ export class FakeEtcd implements HttpClients {
     return this.#watchers.size;
   }
 
+  /** Streams that are open at a member. */
+  streamsAt(origin: string): number {
+    return [...this.#watchers].filter((watcher) => watcher.origin === origin).length;
+  }
+
+  /** Says something on every stream. */
+  sayToStreams(message: object): void {
+    for (const { stream } of this.#watchers) stream.say(message);
+  }
+
   open(tls?: TlsMaterial): HttpClient {
     this.tls.push(tls);
     this.clients++;
@@ -223,7 +233,10 @@ export class FakeEtcd implements HttpClients {
     const isSo = condition.target === "VERSION"
       ? String(entry?.version ?? 0n) === condition.version
       : String(entry?.changed ?? 0n) === condition.modRevision;
-    if (!isSo) return this.#ok({ responses: [{ response_range: this.#range(requestRange.key) }] });
+    if (!isSo) {
+      const range = { ...this.#range(requestRange.key), header: { revision: String(this.revision) } };
+      return this.#ok({ responses: [{ response_range: range }] });
+    }
     const lease = BigInt(requestPut.lease);
     if (!this.#leases.has(lease)) return failure(404, 5, "etcdserver: requested lease not found");
     this.#put(key, decode(requestPut.value), lease);
@@ -241,7 +254,11 @@ export class FakeEtcd implements HttpClients {
 
   #watch(
     origin: string,
-    { key, range_end, start_revision }: { key: string; range_end: string; start_revision: string },
+    { key, range_end, start_revision = String(this.revision + 1n) }: {
+      key: string;
+      range_end: string;
+      start_revision?: string;
+    },
     signal: AbortSignal,
   ): HttpAnswer {
     const stream = new Stream();
