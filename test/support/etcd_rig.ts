@@ -5,7 +5,9 @@
  */
 import type { Discovery, DiscoveryEvent } from "../../src/discovery/discovery.ts";
 import { type EtcdDiscoveryOptions, openEtcdDiscovery } from "../../src/discovery/etcd.ts";
-import { createLog } from "../../src/observe/log.ts";
+import { createLog, SILENT } from "../../src/observe/log.ts";
+import type { HttpServer } from "../../src/platform/platform.ts";
+import { realPlatform } from "../../src/platform/real.ts";
 import type { DynamoError } from "../../src/protocol/error.ts";
 import type { DiscoveryKey } from "../../src/protocol/record.ts";
 import { FakeClock } from "./fake_clock.ts";
@@ -54,6 +56,41 @@ export function makeEtcdRig(members: readonly string[] = ["http://a:2379"]): Etc
       }),
     calls: (path) => etcd.received.filter((call) => call.path === `/v3/${path}`),
   };
+}
+
+/** Puts an etcd in memory behind a real HTTP server of this machine. */
+export async function serveEtcd(etcd: FakeEtcd): Promise<HttpServer & { readonly origin: string }> {
+  const client = etcd.open();
+  const server = await realPlatform.http.serve({ host: "127.0.0.1", port: 0 }, async (request) => {
+    const over = new AbortController();
+    request.signal.addEventListener("abort", () => over.abort(new Error("the client left")));
+    const body = await request.text();
+    const answer = await client.post({ url: request.url, headers: {}, body, signal: over.signal });
+    const { status, contentType } = answer;
+    return new Response(streamOf(answer.body), { status, headers: { "content-type": contentType } });
+  });
+  return {
+    ...server,
+    origin: `http://127.0.0.1:${server.address.port}`,
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
+}
+
+/** Opens discovery on such a server, or on none. */
+export function openOverHttp(origin: string): Promise<Discovery> {
+  const servers = { origins: [origin], user: null, tls: {} };
+  const probe = { intervalMs: 15_000, timeoutMs: 10_000 };
+  return openEtcdDiscovery({ platform: realPlatform, servers, probe, ttlSeconds: 30, patienceMs: 0, log: SILENT });
+}
+
+function streamOf(body: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array> {
+  const parts = body[Symbol.asyncIterator]();
+  return new ReadableStream({
+    async pull(controller) {
+      const { done, value } = await parts.next().catch(() => ({ done: true, value: undefined }));
+      done ? controller.close() : controller.enqueue(value!);
+    },
+  });
 }
 
 /** What a watch has told, applied. */
