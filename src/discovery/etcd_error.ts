@@ -92,13 +92,19 @@ export function strangeAnswer(status: number, contentType: string, body: string)
   return new EtcdError("refused", `this is not etcd (${what}): check ETCD_ENDPOINTS, and HTTP_PROXY if that is set`);
 }
 
-/** Why no answer came, in the same words on every runtime. */
+/** Why no answer came, in the same words on every runtime as far as it can be told. */
 export function connectionFault(error: unknown): string {
-  const { message, code } = error as { message?: string; code?: unknown };
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : "";
-  const said = `${message ?? error} ${typeof code === "string" ? code : ""} ${cause}`;
-  if (/refused/i.test(said)) return "nothing listens there";
-  if (/lookup|dns|ENOTFOUND|FailedToOpenSocket/i.test(said)) return "its name leads nowhere, or nothing listens there";
-  if (/cert|tls|ssl|handshake/i.test(said)) return `no encrypted connection comes about: ${said.trim()}`;
-  return said.trim();
+  const inner = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  const { message = String(inner), code = "" } = inner as { message?: string; code?: unknown };
+  // Deno repeats the address, Bun gives advice to programmers.
+  const said = message.replace(/^error sending request.*?\): (?=\S)/, "").replace(/ For more information, pass .*/, "");
+  if (/refused/i.test(`${said} ${code}`)) return "nothing listens there";
+  if (/dns|lookup|ENOTFOUND|FailedToOpenSocket/i.test(`${said} ${code}`)) {
+    return "its name leads nowhere, or nothing listens there";
+  }
+  if (/cert|tls|handshake/i.test(`${said} ${code}`)) {
+    return `no encrypted connection comes about (${said}): check ETCD_AUTH_CA, ETCD_AUTH_CLIENT_CERT and _KEY`;
+  }
+  if (/closed|reset/i.test(said)) return `the connection broke off (${said}); does it want https://?`;
+  return said;
 }
