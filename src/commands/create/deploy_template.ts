@@ -26,9 +26,9 @@ ENTRYPOINT ["/usr/local/bin/worker"]
 
 /** `compose.yaml`. */
 export const COMPOSE = `# A Dynamo frontend and two workers on one machine: docker compose up --build
-# Frontend and workers find each other through files in a volume: this version of Stator has no etcd discovery, and takes
-# requests over TCP only. Events can go over NATS, with DYN_EVENT_PLANE=nats and NATS_SERVER=nats://nats:4222 for all.
-# "docker compose --profile services up" starts NATS and etcd as well.
+# Frontend and workers find each other through files in a volume. "docker compose --profile services up" starts NATS and
+# etcd as well: with DYN_DISCOVERY_BACKEND=etcd and ETCD_ENDPOINTS=http://etcd:2379 for all they find each other there, and
+# with DYN_EVENT_PLANE=nats and NATS_SERVER=nats://nats:4222 for all events go over NATS. Requests go over TCP.
 services:
   frontend:
     image: nvcr.io/nvidia/ai-dynamo/dynamo-frontend:1.6.1
