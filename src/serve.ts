@@ -237,6 +237,11 @@ function adviceOn(options: ResolvedWorkerOptions, env: Readonly<Record<string, s
       }
     }
   }
+  const isSet = (name: string) => [name, name.toLowerCase()].some((each) => (env[each] ?? "") !== "");
+  const proxy = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].find(isSet);
+  if (options.discoveryBackend === "etcd" && proxy !== undefined && !isSet("NO_PROXY")) {
+    advice.push(`${proxy} is set, and counts for etcd as well: name etcd's hosts in NO_PROXY if it cannot reach them`);
+  }
   if (Object.keys(env).some((name) => name.startsWith("DYN_TCP_TLS_") && env[name] !== "")) {
     advice.push("DYN_TCP_TLS_* is set, but this worker speaks plain TCP only");
   }

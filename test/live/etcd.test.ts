@@ -119,7 +119,10 @@ async function comparable(etcd: EtcdStore): Promise<unknown> {
   const found = await etcd.keys(SERVED);
   for (const { key, lease } of found) assert.equal(key.split("/").at(-1), BigInt(lease).toString(16));
   const alike = (text: string, lease: string) =>
-    text.replaceAll(BigInt(lease).toString(16), "<hex>").replaceAll(lease, "<id>").replaceAll(/127\.0\.0\.1:\d+/g, "<address>");
+    text.replaceAll(BigInt(lease).toString(16), "<hex>").replaceAll(lease, "<id>").replaceAll(
+      /127\.0\.0\.1:\d+/g,
+      "<address>",
+    );
   return found.map((
     { key, value, lease },
   ) => [alike(key, lease), JSON.parse(alike(value, lease).replaceAll("<id>", "0"))]);

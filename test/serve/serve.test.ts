@@ -179,6 +179,17 @@ test("a garbled number in the environment and an unused ETCD_ENDPOINTS are warne
   }
 });
 
+test("a proxy that would stand between the worker and etcd is warned of", async () => {
+  const { engine } = probeEngine(generate);
+  for (const [env, isTold] of [[{}, true], [{ no_proxy: "etcd" }, false]] as const) {
+    const { platform, errors } = fakeProcess({ DYN_DISCOVERY_BACKEND: "etcd", http_proxy: "http://proxy:1", ...env });
+    const { httpClients: _none, ...unconnected } = platform;
+    assert.equal(await serveOn(unconnected, engine, { argv: [] }), 1);
+    assert.equal(errors.some((line) => line.includes("WARN") && line.includes("HTTP_PROXY is set")), isTold);
+    assert.ok(errors.some((line) => line.startsWith("CannotConnect: this platform cannot call etcd")));
+  }
+});
+
 test("--help shows all options and starts nothing", async () => {
   const { engine, probe } = probeEngine(generate);
   for (const flag of ["--help", "-h"]) {

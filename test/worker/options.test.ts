@@ -60,6 +60,9 @@ test("a blocked worker may only end after it has left discovery", () => {
     resolveOptions({ discoveryBackend: backend }, { STATOR_BLOCKED_EXIT_SECS: seconds }).blockedExitSeconds;
   assert.equal(resolveOptions({ discoveryBackend: "file" }, {}).blockedExitSeconds, 60);
   assert.deepEqual([resolve("file", "0"), resolve("file", "10.5"), resolve("mem", "0.5")], [0, 10.5, 0.5]);
+  const etcd = (env: Record<string, string>) => resolveOptions({ discoveryBackend: "etcd" }, env).blockedExitSeconds;
+  assert.deepEqual([etcd({}), etcd({ ETCD_LEASE_TTL: "60" }), etcd({ ETCD_LEASE_TTL: "0" })], [60, 120, 60]);
+  assert.throws(() => resolve("etcd", "30"), usage(/30 is neither 0 nor more than 30, .* records of etcd discovery/));
   assert.throws(() => resolve("file", "10"), usage(/^STATOR_BLOCKED_EXIT_SECS: 10 is neither 0 nor more than 10, /));
 });
 
@@ -170,7 +173,7 @@ test("every row is sound: unique key, flag and variable, a flag or a variable, a
       row.choices === undefined || row.default === undefined || row.choices.includes(String(row.default)),
       row.key,
     );
-    assert.match(row.env ?? "DYN_X", /^(DYN|STATOR|OTEL|NATS)_[A-Z0-9_]+$/);
+    assert.match(row.env ?? "DYN_X", /^(DYN|STATOR|OTEL|NATS|ETCD)_[A-Z0-9_]+$/);
   }
 });
 
