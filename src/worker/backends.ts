@@ -14,7 +14,6 @@ import { readNatsServers } from "../event_plane/nats_servers.ts";
 import { openZmqBroker, parseBroker, type ZmqBroker } from "../event_plane/zmq_broker.ts";
 import { findBroker } from "../event_plane/zmq_broker_lookup.ts";
 import { openZmqDirect } from "../event_plane/zmq_direct.ts";
-import type { OptionValues } from "../engine/option.ts";
 import { type Log, targetLog } from "../observe/log.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { DynamoError } from "../protocol/error.ts";
@@ -131,7 +130,9 @@ async function pickBroker(parts: BackendParts): Promise<ZmqBroker | null> {
 }
 
 /** How long records of a worker that no longer renews them are there. @unit seconds */
-export function leaseSeconds({ discoveryBackend, etcdLeaseTtlSeconds }: OptionValues): number {
+export function leaseSeconds(
+  { discoveryBackend, etcdLeaseTtlSeconds }: Readonly<Record<string, unknown>>,
+): number {
   const lives: Readonly<Record<keyof typeof BACKENDS.discovery, number>> = {
     mem: 0,
     file: FILE_TTL_MS / 1000,
