@@ -29,6 +29,8 @@ export interface Discovery extends AsyncDisposable {
   put(key: DiscoveryKey, value: string): Promise<void>;
   /** Deletes a record; one that is gone already is fine. */
   delete(key: DiscoveryKey): Promise<void>;
+  /** What this worker has published, as JSON for `GET /metadata`; absent where a stock worker has nothing to show. */
+  metadata?(): string;
   /** Lists a bucket. */
   list(bucket: DiscoveryKey["bucket"]): Promise<readonly { readonly key: DiscoveryKey; readonly value: string }[]>;
   /**

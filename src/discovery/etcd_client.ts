@@ -182,7 +182,8 @@ export class EtcdClient implements Disposable {
   }
 
   #post(origin: string, { path, body }: EtcdCall, token: string, signal: AbortSignal): Promise<HttpAnswer> {
-    return this.#parts.http.post({
+    return this.#parts.http.send({
+      method: "POST",
       url: origin + path,
       headers: { "content-type": "application/json", ...(token === "" ? {} : { authorization: token }) },
       body: JSON.stringify(body),

@@ -30,6 +30,8 @@ export interface StatusAppOptions {
   readonly metrics: Metrics;
   /** The model files. */
   readonly artifacts: Artifacts;
+  /** What is published in discovery, as JSON; `null` if the backend has nothing to show. @default nothing */
+  readonly metadata?: () => string | null;
   /** What operators may do with the engine, under `/engine/`. @default nothing */
   readonly engine?: EngineRoutes;
   /** Where is told which file could not be read. @default nowhere */
@@ -58,8 +60,12 @@ export function createStatusApp(options: StatusAppOptions): Hono {
   });
   app.get(slashed(options.livePath ?? "/live"), (c) => text(c, healthBody(health()), 200));
   app.get("/metrics", async (c) => c.body(await metrics.text(), 200, { "content-type": metrics.contentType }));
-  // Only the kubernetes backend has something to show here.
-  app.get("/metadata", (c) => text(c, "Discovery metadata not available", 404));
+  app.get("/metadata", (c) => {
+    const shown = options.metadata?.() ?? null;
+    return shown === null
+      ? text(c, "Discovery metadata not available", 404)
+      : c.body(shown, 200, { "content-type": "application/json" });
+  });
 
   app.get("/v1/metadata/:ns/:component/:endpoint/:slug/:suffix/:file", async (c) => {
     const { ns, component, endpoint, slug, suffix, file } = c.req.param();

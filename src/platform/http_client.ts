@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { HttpAnswer, HttpClient, HttpClients, HttpPost, TlsMaterial } from "./platform.ts";
+import type { HttpAnswer, HttpClient, HttpClients, HttpRequest, TlsMaterial } from "./platform.ts";
 
 /** A pool of connections on Deno. */
 interface DenoHttpClient {
@@ -32,22 +32,22 @@ export const httpClients: HttpClients = {
     if (Deno === undefined) {
       // Bun gives up bodies that rest for five minutes unless told otherwise.
       const extras = { timeout: false, ...(Object.keys(tls).length === 0 ? {} : { tls }) } as const;
-      return { post: (request) => post(request, extras), [Symbol.dispose]: () => {} };
+      return { send: (request) => send(request, extras), [Symbol.dispose]: () => {} };
     }
     const { ca, ...identity } = tls;
     const trust = ca === undefined ? {} : { caCerts: [ca] };
     const client = Deno.createHttpClient({ ...trust, ...identity, http2: false });
-    return { post: (request) => post(request, { client }), [Symbol.dispose]: () => client.close() };
+    return { send: (request) => send(request, { client }), [Symbol.dispose]: () => client.close() };
   },
 };
 
-async function post({ url, headers, body, signal }: HttpPost, extras: Extras): Promise<HttpAnswer> {
-  const init = { method: "POST", headers, body, signal, redirect: "manual", ...extras };
+async function send({ url, ...asked }: HttpRequest, extras: Extras): Promise<HttpAnswer> {
+  const init = { ...asked, redirect: "manual", ...extras };
   const response = await fetch(url, init as RequestInit);
   return {
     status: response.status,
     contentType: (response.headers.get("content-type") ?? "").split(";")[0]!.trim().toLowerCase(),
-    body: response.body === null ? nothing() : abortable(response.body, signal),
+    body: response.body === null ? nothing() : abortable(response.body, asked.signal),
   };
 }
 

@@ -158,14 +158,16 @@ export interface TlsMaterial {
   readonly key?: string;
 }
 
-/** One POST. */
-export interface HttpPost {
+/** One request. */
+export interface HttpRequest {
+  /** What is asked for. */
+  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
   /** The address. */
   readonly url: string;
   /** Headers beside those of every request. */
   readonly headers: Readonly<Record<string, string>>;
-  /** What is sent. */
-  readonly body: string;
+  /** What is sent; nothing with GET and DELETE. */
+  readonly body?: string;
   /** Ends it, also while the answer's body is read. */
   readonly signal: AbortSignal;
 }
@@ -182,8 +184,8 @@ export interface HttpAnswer {
 
 /** A client of HTTP servers with connections of its own. Disposing it closes those that are idle. */
 export interface HttpClient extends Disposable {
-  /** Posts, without following redirections; rejects if no answer comes. No time limit of its own, not while a body rests. */
-  post(request: HttpPost): Promise<HttpAnswer>;
+  /** Asks, without following redirections; rejects if no answer comes. No time limit of its own, not while a body rests. */
+  send(request: HttpRequest): Promise<HttpAnswer>;
 }
 
 /** Clients of HTTP servers. */

@@ -7,6 +7,7 @@ import type { Discovery } from "../discovery/discovery.ts";
 import { openEtcdDiscovery } from "../discovery/etcd.ts";
 import { readEtcdServers } from "../discovery/etcd_servers.ts";
 import { FILE_TTL_MS, openFileDiscovery } from "../discovery/file.ts";
+import { openKubernetesDiscovery } from "../discovery/kubernetes.ts";
 import { MemStore, openMemDiscovery } from "../discovery/mem.ts";
 import type { EventPlane } from "../event_plane/event_plane.ts";
 import { openNats } from "../event_plane/nats.ts";
@@ -74,6 +75,11 @@ export const BACKENDS = {
         ...(lost === undefined ? {} : { lost }),
       });
     },
+    kubernetes: ({ platform: { process, files, httpClients, clock }, log }: BackendParts): Promise<Discovery> =>
+      openKubernetesDiscovery({
+        ...{ env: process.env, files, httpClients, clock },
+        log: targetLog(log, "stator::discovery"),
+      }),
   },
   requestPlane: {
     tcp: ({ platform, options, log }: BackendParts): Promise<RequestPlane> => {
@@ -137,6 +143,8 @@ export function leaseSeconds(
     mem: 0,
     file: FILE_TTL_MS / 1000,
     etcd: Number(etcdLeaseTtlSeconds),
+    // Nothing is renewed there: a process that ends is a container that is not ready.
+    kubernetes: 0,
   };
   return lives[discoveryBackend as keyof typeof BACKENDS.discovery] ?? 0;
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Discovery } from "../discovery/discovery.ts";
 import type { Log } from "../observe/log.ts";
 import type { EngineRoutes } from "../observe/engine_routes.ts";
 import type { Metrics } from "../observe/metrics.ts";
@@ -28,6 +29,8 @@ export interface SystemServerParts {
   readonly lifecycle: Lifecycle;
   /** What is to be had under `/engine/`. */
   readonly engine: EngineRoutes;
+  /** What `/metadata` shows. */
+  readonly discovery: Discovery;
   /** The serving endpoint. */
   readonly name: EndpointName;
 }
@@ -47,7 +50,7 @@ export interface SystemServer extends AsyncDisposable {
 
 /** Opens the server if a port is set. */
 export async function openSystemServer(parts: SystemServerParts): Promise<SystemServer> {
-  const { platform, options, log, metrics, lifecycle, engine, name } = parts;
+  const { platform, options, log, metrics, lifecycle, engine, discovery, name } = parts;
   const { net, clock, process } = platform;
   const startedAt = clock.now();
   const artifacts = new Artifacts();
@@ -58,6 +61,7 @@ export async function openSystemServer(parts: SystemServerParts): Promise<System
     metrics,
     artifacts,
     engine,
+    metadata: () => discovery.metadata?.() ?? null,
     log,
     healthPath: options.systemHealthPath,
     livePath: options.systemLivePath,

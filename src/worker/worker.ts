@@ -207,6 +207,7 @@ export class WorkerLife {
           metrics,
           lifecycle,
           engine: admin,
+          discovery: planes.discovery,
           name,
         }),
       ),

@@ -3,18 +3,21 @@ import { test } from "node:test";
 import type { Discovery, DiscoveryEvent } from "../../src/discovery/discovery.ts";
 import { openEtcdDiscovery } from "../../src/discovery/etcd.ts";
 import { openFileDiscovery } from "../../src/discovery/file.ts";
+import { openKubernetesDiscovery } from "../../src/discovery/kubernetes.ts";
 import { MemStore, openMemDiscovery } from "../../src/discovery/mem.ts";
 import { SILENT } from "../../src/observe/log.ts";
 import { files } from "../../src/platform/files.ts";
 import type { DiscoveryKey } from "../../src/protocol/record.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { FakeEtcd } from "../support/fake_etcd.ts";
+import { FakeHttpClients, FakeKubernetes, kubeconfig, mounted } from "../support/fake_kubernetes.ts";
 import { openTemporaryDirectory } from "../support/files.ts";
 
 /** A store that several parties open; disposing it removes what is left of it. */
 interface World extends AsyncDisposable {
   readonly clock: FakeClock;
-  party(): Promise<Discovery>;
+  /** Parties of one name run in the same place, where a store knows places. */
+  party(place?: string): Promise<Discovery>;
 }
 
 /** One row for each backend. */
@@ -54,6 +57,26 @@ const BACKENDS: readonly { readonly name: string; open(): Promise<World> }[] = [
       const world: World = {
         clock,
         party: () => openEtcdDiscovery({ platform, servers, probe, ttlSeconds: 30, patienceMs: 0, log: SILENT }),
+        [Symbol.asyncDispose]: () => Promise.resolve(),
+      };
+      return Promise.resolve(world);
+    },
+  },
+  {
+    name: "kubernetes",
+    open() {
+      const clock = new FakeClock();
+      const cluster = new FakeKubernetes();
+      const httpClients = new FakeHttpClients((request) => cluster.handle(request));
+      let pods = 0;
+      const world: World = {
+        clock,
+        party(name = `worker-${pods++}`) {
+          cluster.setPod(name, `uid of ${name}`, true);
+          const env = { POD_NAME: name, POD_UID: `uid of ${name}`, POD_NAMESPACE: "default", KUBECONFIG: "/config" };
+          const files = mounted({ "/config": kubeconfig("http://cluster") });
+          return openKubernetesDiscovery({ env, files, httpClients, clock, log: SILENT });
+        },
         [Symbol.asyncDispose]: () => Promise.resolve(),
       };
       return Promise.resolve(world);
@@ -119,11 +142,11 @@ const CASES: readonly { readonly name: string; run(world: World): Promise<void> 
   {
     name: "a record that a predecessor left under the same key is replaced",
     async run(world) {
-      await using a = await world.party();
-      await using b = await world.party();
-      await a.put(ENDPOINT, "old");
-      await b.put(ENDPOINT, "new");
-      assert.deepEqual(await a.list("v1/instances"), [{ key: ENDPOINT, value: "new" }]);
+      await using a = await world.party("same");
+      await using b = await world.party("same");
+      await a.put(ENDPOINT, '"old"');
+      await b.put(ENDPOINT, '"new"');
+      assert.deepEqual(await a.list("v1/instances"), [{ key: ENDPOINT, value: '"new"' }]);
     },
   },
   {
@@ -144,7 +167,7 @@ const CASES: readonly { readonly name: string; run(world: World): Promise<void> 
       await using a = await world.party();
       await using b = await world.party();
       await a.put(ENDPOINT, "1");
-      await a.put(CARD, "card");
+      await a.put(CARD, '"card"');
       const seen: DiscoveryEvent[] = [];
       await using _watch = await b.watch("v1/instances", (event) => seen.push(event));
       assert.deepEqual(seen, [{ kind: "put", key: ENDPOINT, value: "1" }]);
@@ -193,14 +216,14 @@ const CASES: readonly { readonly name: string; run(world: World): Promise<void> 
     async run(world) {
       const a = await world.party();
       await using b = await world.party();
-      await a.put(ENDPOINT, "a");
-      await a.put(CARD, "a");
-      await b.put(LONGER, "b");
+      await a.put(ENDPOINT, '"a"');
+      await a.put(CARD, '"a"');
+      await b.put(LONGER, '"b"');
       const seen: DiscoveryEvent[] = [];
       await using _watch = await b.watch("v1/instances", (event) => seen.push(event));
       await a[Symbol.asyncDispose]();
       assert.deepEqual(await b.list("v1/mdc"), []);
-      assert.deepEqual(await b.list("v1/instances"), [{ key: LONGER, value: "b" }]);
+      assert.deepEqual(await b.list("v1/instances"), [{ key: LONGER, value: '"b"' }]);
       await until(world, () => seen.some((event) => event.kind === "delete"));
       assert.deepEqual(seen.at(-1), { kind: "delete", key: ENDPOINT });
     },
@@ -210,10 +233,10 @@ const CASES: readonly { readonly name: string; run(world: World): Promise<void> 
     async run(world) {
       const a = await world.party();
       await using b = await world.party();
-      await a.put(ENDPOINT, "a");
-      await b.put(ENDPOINT, "b");
+      await a.put(ENDPOINT, '"a"');
+      await b.put(ENDPOINT, '"b"');
       await a[Symbol.asyncDispose]();
-      assert.deepEqual(await b.list("v1/instances"), [{ key: ENDPOINT, value: "b" }]);
+      assert.deepEqual(await b.list("v1/instances"), [{ key: ENDPOINT, value: '"b"' }]);
     },
   },
   {

@@ -64,6 +64,12 @@ for (const path of ["/metadata (file discovery)", "/nope", "/v1/metadata/a/b/c/d
   });
 }
 
+test("/metadata shows what the backend has to show", async () => {
+  const response = await create({ metadata: () => '{"endpoints":{}}' }).get("/metadata");
+  assert.deepEqual([response.status, response.headers.get("content-type")], [200, "application/json"]);
+  assert.equal(await response.text(), '{"endpoints":{}}');
+});
+
 test("a path that is too short for a model file is no route", async () => {
   await assertText(await create().get("/v1/metadata/a/b"), 404, "Route not found");
 });

@@ -78,7 +78,13 @@ export const LAYERS: readonly Layer[] = [
     packages: ["prom-client", "hono", "@opentelemetry/api"],
   },
   { name: "discovery seam", files: /^src\/discovery\/discovery\.ts$/, layers: ["platform seam", "protocol"] },
-  { name: "discovery", files: /^src\/discovery\//, layers: ["discovery seam", ...PLANE] },
+  {
+    name: "discovery",
+    files: /^src\/discovery\//,
+    layers: ["discovery seam", ...PLANE],
+    // Configurations of clusters are written in it.
+    packages: ["yaml"],
+  },
   {
     name: "request plane seam",
     files: /^src\/request_plane\/request_plane\.ts$/,

@@ -4,7 +4,14 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import type { Clock, HttpAnswer, HttpClient, HttpClients, HttpPost, TlsMaterial } from "../../src/platform/platform.ts";
+import type {
+  Clock,
+  HttpAnswer,
+  HttpClient,
+  HttpClients,
+  HttpRequest,
+  TlsMaterial,
+} from "../../src/platform/platform.ts";
 
 /** What happens to one call instead of, or after, what should. */
 export type EtcdMishap =
@@ -108,7 +115,7 @@ export class FakeEtcd implements HttpClients {
     this.tls.push(tls);
     this.clients++;
     return {
-      post: (request) => this.#post(request),
+      send: (request) => this.#post(request),
       [Symbol.dispose]: () => void this.clients--,
     };
   }
@@ -165,9 +172,9 @@ export class FakeEtcd implements HttpClients {
     }
   }
 
-  async #post({ url, body, headers, signal }: HttpPost): Promise<HttpAnswer> {
+  async #post({ url, body, headers, signal }: HttpRequest): Promise<HttpAnswer> {
     const { origin, pathname: path } = new URL(url);
-    const call: EtcdReceived = { origin, path, body: JSON.parse(body), token: headers.authorization };
+    const call: EtcdReceived = { origin, path, body: JSON.parse(body!), token: headers.authorization };
     this.received.push(call);
     await Promise.resolve();
     signal.throwIfAborted();
