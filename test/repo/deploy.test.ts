@@ -59,41 +59,37 @@ Deno.test("the runtimes that build images are those Stator is tested with", () =
   assert.ok(IMAGES["deploy/Containerfile.deno"]!.includes(`denoland/deno:${deno}.`));
 });
 
-Deno.test("compose.yaml: one store, one user, time to shut down, no option that Stator does not know", () => {
+Deno.test("compose.yaml: one etcd, one NATS, time to shut down, no option that Stator does not know", () => {
   const [compose] = documents("deploy/compose.yaml");
   const { frontend, worker } = compose.services;
   for (const service of [frontend, worker]) {
-    assert.equal(service.environment.DYN_DISCOVERY_BACKEND, "file");
-    assert.deepEqual(service.volumes, [`store:${service.environment.DYN_FILE_KV}`]);
+    const { DYN_DISCOVERY_BACKEND, ETCD_ENDPOINTS, DYN_EVENT_PLANE, NATS_SERVER } = service.environment;
+    assert.deepEqual([DYN_DISCOVERY_BACKEND, DYN_EVENT_PLANE], ["etcd", "nats"]);
+    assert.deepEqual([ETCD_ENDPOINTS, NATS_SERVER].map((url) => new URL(url).hostname), service.depends_on);
   }
-  assert.equal(frontend.user, stages(IMAGES["deploy/Containerfile"]!).at(-1)!["USER"]![0]);
+  assert.deepEqual(Object.keys(compose.services), ["etcd", "nats", "frontend", "worker"]);
   assert.equal(frontend.image.split(":")[1], VERSION.dynamo);
-  assert.deepEqual(Object.keys(compose.volumes), ["store"]);
   assert.ok(seconds(worker.stop_grace_period) > shutdownSeconds({}));
   assert.deepEqual(unknownOptions(Object.entries(worker.environment)), []);
-  for (const name of ["etcd", "nats"]) assert.deepEqual(compose.services[name].profiles, ["services"], "only if asked");
 });
 
-Deno.test("graph.yaml: a deployment of Dynamo with a frontend and workers on one store", () => {
-  const [claim, graph] = documents("deploy/graph.yaml");
+Deno.test("graph.yaml: a deployment of Dynamo with a frontend and workers, whose discovery is the operator's to say", () => {
+  const [graph, ...others] = documents("deploy/graph.yaml");
+  assert.deepEqual(others, []);
   assert.deepEqual([graph.apiVersion, graph.kind], ["nvidia.com/v1beta1", "DynamoGraphDeployment"]);
-  assert.deepEqual([claim.kind, claim.spec.accessModes], ["PersistentVolumeClaim", ["ReadWriteOnce"]]);
   assert.deepEqual(graph.spec.components.map((one: Document) => one.type), ["frontend", "worker"]);
   for (const { podTemplate: { spec } } of graph.spec.components) {
-    assert.deepEqual(spec.volumes, [{ name: "store", persistentVolumeClaim: { claimName: claim.metadata.name } }]);
-    const { runAsNonRoot, runAsUser, fsGroup } = spec.securityContext;
-    assert.deepEqual([runAsNonRoot, runAsUser, fsGroup], [true, NOBODY, NOBODY]);
     const [main] = spec.containers;
     assert.equal(main.name, "main", "the operator looks for this name");
-    const env = variables(main);
-    assert.equal(env.DYN_DISCOVERY_BACKEND, "file");
-    assert.deepEqual(main.volumeMounts, [{ name: "store", mountPath: env.DYN_FILE_KV }]);
+    assert.equal(variables(main).DYN_DISCOVERY_BACKEND, undefined);
   }
+  const { runAsNonRoot, runAsUser } = graph.spec.components[1].podTemplate.spec.securityContext;
+  assert.deepEqual([runAsNonRoot, runAsUser], [true, NOBODY]);
   assert.ok(graph.spec.components[0].podTemplate.spec.containers[0].image.endsWith(`:${VERSION.dynamo}`));
 });
 
 Deno.test("graph.yaml: probes, port, shutdown and rights of a worker are those of the program", () => {
-  const { spec } = documents("deploy/graph.yaml")[1].spec.components[1].podTemplate;
+  const { spec } = documents("deploy/graph.yaml")[0].spec.components[1].podTemplate;
   const [main] = spec.containers;
   const env = variables(main);
   assert.deepEqual(unknownOptions(Object.entries(env)), []);
@@ -119,7 +115,7 @@ function documents(path: string): Document[] {
 }
 
 function parse(text: string): Document[] {
-  return parseAllDocuments(text).map((document: Document) => {
+  return parseAllDocuments(text, { merge: true }).map((document: Document) => {
     assert.deepEqual([...document.errors, ...document.warnings].map(String), [], text);
     return document.toJS();
   });
