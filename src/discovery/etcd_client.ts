@@ -5,6 +5,7 @@
  */
 import type { Log } from "../observe/log.ts";
 import { type Clock, delay, type HttpAnswer, type HttpClient } from "../platform/platform.ts";
+import { Ending, lines, readAll } from "./http_text.ts";
 import { connectionFault, EtcdError, gatewayError, refusal, strangeAnswer } from "./etcd_error.ts";
 import type { EtcdServers } from "./etcd_servers.ts";
 import { authenticate, type EtcdCall, type EtcdJson, integer, object, status } from "./etcd_wire.ts";
@@ -29,8 +30,6 @@ const PATIENCE_MS = 10_000;
 /** Pauses when every member has failed. @unit milliseconds */
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 5000;
-/** Longest answer, and longest message of a stream; a bucket of ten thousand workers fits. @unit bytes */
-const MAX_BYTES = 256 * 1024 * 1024;
 
 /** A client. Disposing it ends its calls and streams, which then fail. */
 export class EtcdClient implements Disposable {
@@ -219,32 +218,6 @@ function lateness(timeoutMs: number): string {
   return `no answer within ${timeoutMs / 1000} s`;
 }
 
-/** The end of one request: with any of the signals, when somebody says so, and in any case when disposed. */
-class Ending implements Disposable {
-  readonly #controller = new AbortController();
-  readonly #causes: readonly AbortSignal[];
-  readonly #follow = (): void => this.end("discovery is closed");
-
-  constructor(causes: readonly AbortSignal[]) {
-    this.#causes = causes;
-    for (const cause of causes) cause.addEventListener("abort", this.#follow);
-    if (causes.some(({ aborted }) => aborted)) this.#follow();
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  end(reason: string): void {
-    this.#controller.abort(reason);
-  }
-
-  [Symbol.dispose](): void {
-    for (const cause of this.#causes) cause.removeEventListener("abort", this.#follow);
-    this.end("it is over");
-  }
-}
-
 function parse(text: string): EtcdJson | null {
   try {
     const value = JSON.parse(text);
@@ -252,32 +225,4 @@ function parse(text: string): EtcdJson | null {
   } catch {
     return null;
   }
-}
-
-async function readAll(body: AsyncIterable<Uint8Array>): Promise<string> {
-  let text = "";
-  for await (const part of decoded(body)) {
-    text += part;
-    if (text.length > MAX_BYTES) throw tooLong();
-  }
-  return text;
-}
-
-async function* lines(body: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
-  let rest = "";
-  for await (const part of decoded(body)) {
-    const complete = (rest + part).split("\n");
-    rest = complete.pop()!;
-    if (rest.length > MAX_BYTES) throw tooLong();
-    yield* complete.filter((line) => line !== "");
-  }
-}
-
-async function* decoded(body: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  for await (const bytes of body) yield decoder.decode(bytes, { stream: true });
-}
-
-function tooLong(): EtcdError {
-  return new EtcdError("refused", `it sends more than ${MAX_BYTES} bytes at once`);
 }

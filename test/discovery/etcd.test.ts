@@ -48,7 +48,13 @@ test("the etcd in memory answers as the real one did", async () => {
     const text = body.replaceAll(/:K\b/g, `:"${K}"`).replaceAll(/:V\b/g, `:"${V}"`)
       .replaceAll(/base64\("(.*?)"\)/g, (_all, part) => JSON.stringify(btoa(part)));
     const over = new AbortController();
-    const answer = await client.post({ url: `http://a${path}`, headers: {}, body: text, signal: over.signal });
+    const answer = await client.send({
+      method: "POST",
+      url: `http://a${path}`,
+      headers: {},
+      body: text,
+      signal: over.signal,
+    });
     const parts: string[] = [];
     for await (const bytes of answer.body) {
       parts.push(alike(new TextDecoder().decode(bytes)));

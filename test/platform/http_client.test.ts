@@ -15,7 +15,13 @@ async function serve(handler: (request: Request) => Response | Promise<Response>
 }
 
 function post(client: HttpClient, url: string, signal = new AbortController().signal): Promise<HttpAnswer> {
-  return client.post({ url, headers: { "content-type": "application/json", authorization: "t" }, body: "{}", signal });
+  return client.send({
+    method: "POST",
+    url,
+    headers: { "content-type": "application/json", authorization: "t" },
+    body: "{}",
+    signal,
+  });
 }
 
 async function text({ body }: HttpAnswer): Promise<string> {

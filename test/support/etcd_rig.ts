@@ -65,7 +65,7 @@ export async function serveEtcd(etcd: FakeEtcd): Promise<HttpServer & { readonly
     const over = new AbortController();
     request.signal.addEventListener("abort", () => over.abort(new Error("the client left")));
     const body = await request.text();
-    const answer = await client.post({ url: request.url, headers: {}, body, signal: over.signal });
+    const answer = await client.send({ method: "POST", url: request.url, headers: {}, body, signal: over.signal });
     const { status, contentType } = answer;
     return new Response(streamOf(answer.body), { status, headers: { "content-type": contentType } });
   });

@@ -13,6 +13,8 @@ import type {
   TlsMaterial,
 } from "../../src/platform/platform.ts";
 
+import { SpokenBody, whenAborted } from "./spoken_body.ts";
+
 /** What happens to one call instead of, or after, what should. */
 export type EtcdMishap =
   /** Nobody listens. */
@@ -52,7 +54,7 @@ interface Watcher {
   readonly origin: string;
   readonly key: string;
   readonly end: string;
-  readonly stream: Stream;
+  readonly stream: SpokenBody;
 }
 
 /** The store and its gateway. */
@@ -268,7 +270,7 @@ export class FakeEtcd implements HttpClients {
     },
     signal: AbortSignal,
   ): HttpAnswer {
-    const stream = new Stream();
+    const stream = new SpokenBody();
     const watcher: Watcher = { origin, key: decode(key), end: decode(range_end), stream };
     stream.say({ result: { header: this.#header, created: true } });
     if (BigInt(start_revision) <= this.#compacted) {
@@ -337,47 +339,6 @@ export class FakeEtcd implements HttpClients {
     const text = JSON.stringify(hasHeader ? { header: this.#header, ...body } : body);
     return { status: 200, contentType: "application/json", body: once(text) };
   }
-}
-
-/** The body of a watch: what was said waits until somebody reads it. */
-class Stream implements AsyncIterable<Uint8Array> {
-  ended: () => void = () => {};
-  readonly #parts: string[] = [];
-  #error: unknown = null;
-  #wake: () => void = () => {};
-
-  say(message: object): void {
-    this.push(JSON.stringify(message) + "\n");
-  }
-
-  push(text: string): void {
-    this.#parts.push(text);
-    this.#wake();
-  }
-
-  fail(error: unknown): void {
-    this.#error ??= error;
-    this.ended();
-    this.#wake();
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
-    try {
-      for (;;) {
-        const part = this.#parts.shift();
-        if (part !== undefined) yield Buffer.from(part);
-        else if (this.#error !== null) throw this.#error;
-        else await new Promise<void>((resolve) => this.#wake = resolve);
-      }
-    } finally {
-      this.ended();
-    }
-  }
-}
-
-function whenAborted(signal: AbortSignal, run: (reason: unknown) => void): void {
-  if (signal.aborted) run(signal.reason);
-  else signal.addEventListener("abort", () => run(signal.reason), { once: true });
 }
 
 function failure(status: number, code: number, message: string): HttpAnswer {
