@@ -1,0 +1,36 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { soak, SOAK_ARGS, soakFaults } from "../../support/mocker_soak.ts";
+
+const MINUTE_MS = 60_000;
+
+for (const [name, args] of Object.entries(SOAK_ARGS)) {
+  test(`20 simulated minutes near capacity leave nothing behind, and nothing only grows: ${name}`, async () => {
+    const notes = await soak({ args, durationMs: 20 * MINUTE_MS, noteEveryMs: 5 * MINUTE_MS });
+    assert.equal(notes.length, 5);
+    assert.deepEqual(soakFaults(notes), []);
+    const { ends, preemptions, latestMs } = notes.at(-1)!;
+    assert.ok(preemptions > 0 && ends["cancelled"]! > 500 && ends["length"]! > 5000, "the load was one");
+    assert.ok(latestMs <= 1, "a timer rings at the next whole millisecond");
+  });
+}
+
+test("what is left behind, grows or drifts is told", () => {
+  const note = { atMs: 0, ends: {}, preemptions: 0, tokens: 0, heapBytes: 0, driftNs: 0, roundingNs: 1, latestMs: 0 };
+  const of = (sizes: Readonly<Record<string, number>>, driftNs = 0) => ({ ...note, driftNs, sizes, most: sizes });
+  assert.deepEqual(soakFaults([of({ active: 9 }), of({ active: 9 }), of({ active: 0 })]), []);
+  assert.deepEqual(
+    soakFaults([of({ active: 9 }), of({ active: 90 }), of({ active: 1, indexed: 2, usedBlocks: 3 }, -5)]),
+    [
+      "1 of active are left",
+      "3 blocks are still used",
+      "2 contents are indexed, 0 blocks cached",
+      "the clock is -5 ns beyond the sum of its passes",
+      "most active grew from 9 to 90",
+    ],
+  );
+  assert.deepEqual(soakFaults([of({ told: 0, heap: 99, mirrored: 4, usedBlocks: 3 })]), [
+    "routers believe in 4 blocks, 3 are cached",
+    "99 entries of the heap are left",
+  ]);
+});
