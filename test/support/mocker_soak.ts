@@ -155,8 +155,10 @@ class SoakGroup extends LiveGroup {
       this.#modelledNs = 0;
       this.#driftBefore = this.#driftNs;
     }
+    // Before events are taken, and after.
+    this.#look();
     super.passed(passes, now);
-    for (const [name, size] of Object.entries(this.sizes())) this.#most[name] = Math.max(this.#most[name] ?? 0, size);
+    this.#look();
   }
 
   /** What a router believes to be cached; nothing is removed that was not stored. */
@@ -169,6 +171,10 @@ class SoakGroup extends LiveGroup {
         else if (!resident.delete(hash as bigint)) throw new Error(`${hash} was removed but not there`);
       }
     }
+  }
+
+  #look(): void {
+    for (const [name, size] of Object.entries(this.sizes())) this.#most[name] = Math.max(this.#most[name] ?? 0, size);
   }
 
   sizes(): Record<string, number> {

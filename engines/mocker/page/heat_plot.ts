@@ -84,7 +84,7 @@ export function heatPlot({ id, title, description, unit, widthMs, durationMs, ro
       step,
       edges: timeEdges(columns, widthMs * joined, durationMs),
       unit: time.name,
-      lines: drawn.map(({ name, values }): HoverLine => ({ name, unit, values: numbers(values) })),
+      lines: drawn.map(({ name, values }): HoverLine => ({ name: `worker ${name}`, unit, values: numbers(values) })),
       rows: { top: BOX.top, height: rowHeight },
     },
   };

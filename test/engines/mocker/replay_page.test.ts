@@ -163,7 +163,7 @@ test("many workers are one line with a band, and a row each; many requests make 
 
 test("with more workers than rows a row stands for several, and the page stays below a megabyte", () => {
   const { values, html } = pageOf(bigTrace(2000), 32, 300, { num_gpu_blocks: 64 });
-  assert.deepEqual(values["kv-workers"]!.lines.slice(0, 2).map(({ name }) => name), ["0–4", "5–9"]);
+  assert.deepEqual(values["kv-workers"]!.lines.slice(0, 2).map(({ name }) => name), ["worker 0–4", "worker 5–9"]);
   assert.equal(values["kv-workers"]!.lines.length, 60);
   assert.ok(html.length < 1_000_000);
 });
