@@ -1,5 +1,6 @@
 /**
- * Hours of virtual time on a live mock engine near its capacity: shared prefixes, preemption, requests given up.
+ * Hours of virtual time on a live mock engine near its capacity: shared prefixes, preemption, requests given up; and on
+ * the schedulers of a divided replay.
  *
  * `deno task soak [--hours 24] [--only NAME]`, or `bun test/soak/mocker.ts`; prints a table for each configuration, one
  * line an hour, and exits with 1 if anything is left behind, or only grows.
@@ -8,40 +9,57 @@
  */
 import process from "node:process";
 import { parseArgs } from "node:util";
+import { replaySoak } from "../support/replay_soak.ts";
 import { soak, SOAK_ARGS, soakFaults, type SoakNote } from "../support/mocker_soak.ts";
 
 const { values } = parseArgs({ options: { hours: { type: "string", default: "24" }, only: { type: "string" } } });
 const HOUR_MS = 3_600_000;
 const runtime = globalThis as unknown as { gc?(): void; Bun?: { gc(synchronous: boolean): void } };
 
-const COLUMNS: readonly (readonly [string, (note: SoakNote) => number | string])[] = [
+type Column = readonly [string, (note: SoakNote) => number | string];
+
+const SIZES = [
+  ...[
+    "active",
+    "waiting",
+    "running",
+    "handedOver",
+    "usedBlocks",
+    "cachedBlocks",
+    "indexed",
+    "heap",
+    "told",
+    "mirrored",
+  ],
+  "events",
+];
+const COLUMNS: readonly Column[] = [
   ["hour", ({ atMs }) => (atMs / HOUR_MS).toFixed(2)],
   ["answered", ({ ends }) => ends["length"] ?? 0],
   ["given up", ({ ends }) => ends["cancelled"] ?? 0],
   ["preempted", ({ preemptions }) => preemptions],
   ["tokens", ({ tokens }) => tokens],
-  ...["active", "waiting", "running", "usedBlocks", "cachedBlocks", "indexed", "heap", "told", "mirrored", "events"]
-    .map(
-      (name) =>
-        [name, ({ most, sizes }: SoakNote) => most[name] === undefined ? "-" : `${sizes[name]}/${most[name]}`] as const,
-    ),
+  ...SIZES.map((name): Column => [
+    name,
+    ({ most, sizes }) => most[name] === undefined ? "-" : `${sizes[name]}/${most[name]}`,
+  ]),
   ["MiB", ({ heapBytes }) => (heapBytes / 2 ** 20).toFixed(2)],
   ["drift ns", ({ driftNs }) => driftNs],
 ];
 
+const time = { durationMs: Number(values.hours) * HOUR_MS, noteEveryMs: HOUR_MS, heapUsed, onNote: printNote };
+const runs: Readonly<Record<string, () => SoakNote[] | Promise<SoakNote[]>>> = {
+  ...Object.fromEntries(Object.entries(SOAK_ARGS).map(([name, args]) => [name, () => soak({ args, ...time })])),
+  "divided-vllm": () => replaySoak({ backend: "vllm", ...time }),
+  "divided-sglang": () => replaySoak({ backend: "sglang", ...time }),
+};
 let faults = 0;
-for (const [name, args] of Object.entries(SOAK_ARGS)) {
+for (const [name, run] of Object.entries(runs)) {
   if (values.only !== undefined && values.only !== name) continue;
-  console.log(`\n${name}: ${JSON.stringify(args)}; entries now/most since the line before`);
+  console.log(`\n${name}; entries now/most since the line before`);
   console.log(COLUMNS.map(([title]) => title.padStart(13)).join(""));
   const begin = performance.now();
-  const notes = await soak({
-    args,
-    durationMs: Number(values.hours) * HOUR_MS,
-    noteEveryMs: HOUR_MS,
-    heapUsed,
-    onNote: (note) => console.log(COLUMNS.map(([, value]) => `${value(note)}`.padStart(13)).join("")),
-  });
+  const notes = await run();
   console.log(`${((performance.now() - begin) / 1000).toFixed(0)} s of real time`);
   for (const fault of soakFaults(notes)) {
     faults++;
@@ -49,6 +67,10 @@ for (const [name, args] of Object.entries(SOAK_ARGS)) {
   }
 }
 process.exit(faults === 0 ? 0 : 1);
+
+function printNote(note: SoakNote): void {
+  console.log(COLUMNS.map(([, value]) => `${value(note)}`.padStart(13)).join(""));
+}
 
 function heapUsed(): number {
   runtime.gc?.();

@@ -262,6 +262,6 @@ export function soakFaults(notes: readonly SoakNote[]): string[] {
 }
 
 /** Maxima of a random load differ by about as much. */
-const [GROWTH, SLACK] = [1.1, 8];
+const [GROWTH, SLACK] = [1.1, 24];
 /** A radix tree keeps outdated entries up to this. */
 const [HEAP_PER_LEAF, MIN_HEAP] = [3, 65];

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { replaySoak } from "../../support/replay_soak.ts";
 import { soak, SOAK_ARGS, soakFaults } from "../../support/mocker_soak.ts";
 
 const MINUTE_MS = 60_000;
@@ -12,6 +13,15 @@ for (const [name, args] of Object.entries(SOAK_ARGS)) {
     const { ends, preemptions, latestMs } = notes.at(-1)!;
     assert.ok(preemptions > 0 && ends["cancelled"]! > 500 && ends["length"]! > 5000, "the load was one");
     assert.ok(latestMs <= 1, "a timer rings at the next whole millisecond");
+  });
+}
+
+for (const backend of ["vllm", "sglang"] as const) {
+  test(`a divided replay of 20 minutes leaves nothing in either pool, and nothing only grows: ${backend}`, () => {
+    const notes = replaySoak({ backend, durationMs: 20 * MINUTE_MS, noteEveryMs: 4 * MINUTE_MS });
+    assert.deepEqual(soakFaults(notes), []);
+    const { ends, preemptions } = notes.at(-1)!;
+    assert.ok(ends["length"]! > 10_000 && preemptions > 0 && notes[2]!.most["handedOver"]! > 5, "the load was one");
   });
 }
 
