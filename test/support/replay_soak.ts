@@ -25,9 +25,9 @@ export interface ReplaySoakPlan {
 }
 
 const BLOCK = 16;
-const BLOCKS = 1024;
+const BLOCKS = 900;
 /** About what the pool that answers can take. @unit requests a second */
-const RATE = 12;
+const RATE = 10;
 
 /** Replays; the last note is of when all is over. */
 export function replaySoak(plan: ReplaySoakPlan): SoakNote[] {
