@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { BOX } from "./frame.ts";
 
 /** The script; it reads the values from the element `values` of the page. */
 export const HOVER_SCRIPT: string = `
@@ -28,7 +29,7 @@ for (const svg of document.querySelectorAll("svg[data-plot]")) {
   tip.setAttribute("role", "status");
   svg.parentElement.append(tip);
   const show = () => {
-    const x = Math.min(plot.left + (column + 0.5) * plot.step, 470);
+    const x = Math.min(plot.left + (column + 0.5) * plot.step, ${BOX.right});
     const lines = plot.rows ? [plot.lines[row]] : plot.lines;
     const head = figure(plot.edges[column]) + "\\u2013" + figure(plot.edges[column + 1]) + " " + plot.unit;
     tip.textContent = [head, ...lines.map((line) => lineText(line, column))].join("\\n");

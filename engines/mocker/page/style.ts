@@ -69,5 +69,5 @@ caption{text-align:left;font-weight:600;padding:8px 12px}
 th,td{padding:4px 12px;text-align:right;border-top:1px solid var(--grid);white-space:nowrap}
 th:first-child{text-align:left;font-weight:400}thead th{color:var(--quiet);font-weight:400;vertical-align:bottom}
 .pairs th,.pairs td{text-align:left}.pairs td{width:100%;white-space:pre-wrap;overflow-wrap:anywhere}.pairs th{vertical-align:top}
-pre{margin:0;padding:12px;overflow-x:auto;font-size:12.5px}footer{padding-bottom:40px}
+footer{padding-bottom:40px}
 `;
