@@ -13,6 +13,9 @@ const RANGES = 48;
 /** From this ratio of the greatest to the least value on, ranges grow with the values. */
 const LOG_RATIO = 8;
 
+/** This share of the values may be beyond the axis, if they are beyond that multiple of the others. */
+const [FEW, BEYOND] = [0.001, 2];
+
 /** A distribution. */
 export interface DistributionParts {
   /** Name of the plot. */
@@ -34,14 +37,16 @@ export function distributionPlot({ values, marks, description, ...parts }: Distr
   const all = [...values];
   const total = all.reduce((sum, [, count]) => sum + count, 0);
   const zeros = all.reduce((sum, [value, count]) => value === 0 ? sum + count : sum, 0);
-  const positive = all.filter(([value]) => value > 0);
-  const axis = axisOf(
-    positive.reduce((least, [value]) => Math.min(least, value), Infinity),
-    positive.reduce((most, [value]) => Math.max(most, value), 0),
-  );
+  const positive = all.filter(([value]) => value > 0).sort((a, b) => a[0] - b[0]);
+  const most = positive.at(-1)?.[0] ?? 0;
+  const end = endOf(positive);
+  const axis = axisOf(positive[0]?.[0] ?? Infinity, end);
   const shares = new Array<number>(RANGES).fill(0);
   for (const [value, count] of positive) shares[axis.rangeOf(value)]! += 100 * count / total;
-  const told = zeros === 0 ? "" : ` ${figure(zeros)} of ${figure(total)} are 0, for tokens that came together.`;
+  const told = [
+    ...zeros === 0 ? [] : [` ${figure(zeros)} of ${figure(total)} are 0, for tokens that came together.`],
+    ...end === most ? [] : [` The last bar has all up to ${figure(rounded(most, 4))} ms, which is beyond the axis.`],
+  ].join("");
   return barPlot({
     ...parts,
     description: total === 0 ? `${description} There is none.` : description + told,
@@ -55,6 +60,16 @@ export function distributionPlot({ values, marks, description, ...parts }: Distr
       { label: `${name} ${figure(rounded(value, 4))}`, at: placed(axis.share(value)) }
     )),
   });
+}
+
+/** Where the axis ends: at the greatest value, unless few are far beyond the others. */
+function endOf(sorted: readonly (readonly [number, number])[]): number {
+  const most = sorted.at(-1)?.[0] ?? 0;
+  let left = sorted.reduce((sum, [, count]) => sum + count, 0) * FEW;
+  let place = sorted.length - 1;
+  while (place > 0 && sorted[place]![1] <= left) left -= sorted[place--]![1];
+  const end = BEYOND * (sorted[place]?.[0] ?? 0);
+  return end < most ? end : most;
 }
 
 /** Most bars of what happened when. */

@@ -47,7 +47,7 @@ export function heatPlot({ id, title, description, unit, widthMs, durationMs, ro
   const drawn = joinRows(rows).map(({ name, values }) => ({ name, values: joinColumns(values, joined) }));
   const columns = drawn[0]?.values.length ?? 1;
   const most = drawn.reduce((most, { values }) => values.reduce((a, b) => Math.max(a, b), most), 0);
-  const rowHeight = Math.max(4, Math.min(10, Math.floor(172 / drawn.length)));
+  const rowHeight = Math.max(4, Math.min(16, Math.floor(172 / drawn.length)));
   const height = BOX.height - (BOX.bottom - BOX.top) + rowHeight * drawn.length;
   const step = columnStep(columns, widthMs * joined, durationMs);
   const y = rowTicks(drawn, rowHeight);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseLaunchArgs } from "../../../engines/mocker/launch_args.ts";
+import { distributionPlot } from "../../../engines/mocker/page/distribution.ts";
 import type { Hover } from "../../../engines/mocker/page/frame.ts";
 import { replayPage } from "../../../engines/mocker/page/replay_page.ts";
 import { replayTrace } from "../../../engines/mocker/replay/replay.ts";
@@ -174,4 +175,15 @@ test("a run of which nothing came is a page too", () => {
   });
   assert.equal(elements(page, "figure").length, PLOTS.length);
   assert.equal(noNumber(html), undefined);
+});
+
+test("a few values far beyond the others do not squeeze them; they are told in words", () => {
+  const values = [...Array.from({ length: 5000 }, (_, i) => [10 + i / 1000, 1] as const), [900, 2] as const];
+  const marks = [["p50", 12.5], ["p99", 15], ["most", 900]] as const;
+  const plot = distributionPlot({ id: "x", title: "X", description: "Values.", xLabel: "x (ms)", values, marks });
+  assert.match(plot.description, /The last bar has all up to 900 ms/);
+  const { edges, lines: [shares] } = plot.hover;
+  assert.ok(edges.at(-1)! > 15 && edges.at(-1)! < 35);
+  assert.ok(Math.abs(shares!.values.at(-1)! - 100 * 2 / 5002) < 1e-4);
+  assert.ok(shares!.values.filter((share) => share > 1).length > 8);
 });
