@@ -10,10 +10,12 @@
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { replaySoak } from "../support/replay_soak.ts";
-import { soak, SOAK_ARGS, soakFaults, type SoakNote } from "../support/mocker_soak.ts";
+import { soak, soakArgs, soakFaults, type SoakNote } from "../support/mocker_soak.ts";
 
 const { values } = parseArgs({ options: { hours: { type: "string", default: "24" }, only: { type: "string" } } });
 const HOUR_MS = 3_600_000;
+/** Of each rank. */
+const CLIENTS = 32;
 const runtime = globalThis as unknown as { gc?(): void; Bun?: { gc(synchronous: boolean): void } };
 
 type Column = readonly [string, (note: SoakNote) => number | string];
@@ -49,7 +51,9 @@ const COLUMNS: readonly Column[] = [
 
 const time = { durationMs: Number(values.hours) * HOUR_MS, noteEveryMs: HOUR_MS, heapUsed, onNote: printNote };
 const runs: Readonly<Record<string, () => SoakNote[] | Promise<SoakNote[]>>> = {
-  ...Object.fromEntries(Object.entries(SOAK_ARGS).map(([name, args]) => [name, () => soak({ args, ...time })])),
+  ...Object.fromEntries(
+    Object.entries(soakArgs(CLIENTS)).map(([name, args]) => [name, () => soak({ args, clients: CLIENTS, ...time })]),
+  ),
   "divided-vllm": () => replaySoak({ backend: "vllm", ...time }),
   "divided-sglang": () => replaySoak({ backend: "sglang", ...time }),
 };

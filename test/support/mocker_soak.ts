@@ -19,6 +19,8 @@ import { SwiftClock } from "./swift_clock.ts";
 export interface SoakPlan {
   /** Engine arguments in the peer's form. */
   readonly args: unknown;
+  /** Clients for each rank, each with one request after the other. */
+  readonly clients: number;
   /** Virtual time under load. @unit milliseconds */
   readonly durationMs: number;
   /** Virtual time between two notes. @unit milliseconds */
@@ -54,8 +56,8 @@ export interface SoakNote {
 }
 
 const NS_PER_MS = 1e6;
-/** Clients for each rank, each with one request after the other. */
-const CLIENTS = 32;
+/** Less than a request needs on average, its share of common prefixes included. */
+const BLOCKS_OF_A_CLIENT = 11.25;
 /** One request in so many is given up. */
 const GIVEN_UP = 8;
 /** Prompts begin with one of so many. */
@@ -78,7 +80,7 @@ export async function soak(plan: SoakPlan): Promise<SoakNote[]> {
     plan.onNote?.(notes.at(-1)!);
   };
   const clients = Array.from(
-    { length: CLIENTS * settings.launch.dp_size },
+    { length: plan.clients * settings.launch.dp_size },
     (_, i) => askUntil(plan.durationMs, engine, clock, group, i),
   );
   const watch = async () => {
@@ -215,30 +217,16 @@ function settingsOf(args: unknown): MockerSettings {
   };
 }
 
-/** Configurations worth a long run: small pools, so that requests lose their blocks. */
-export const SOAK_ARGS: Readonly<Record<string, unknown>> = {
-  vllm: { dp_size: 2, engine: { block_size: 16, num_gpu_blocks: 360, max_num_seqs: 32 } },
-  sglang: {
-    dp_size: 2,
-    engine: {
-      backend: "sglang",
-      block_size: 16,
-      num_gpu_blocks: 360,
-      max_num_seqs: 32,
-      sglang: { schedule_policy: "lpm", clip_max_new_tokens: 16 },
-    },
-  },
-  drafting: {
-    engine: {
-      block_size: 16,
-      num_gpu_blocks: 360,
-      max_num_seqs: 32,
-      max_num_batched_tokens: 256,
-      preemption_mode: "fifo",
-      aic_nextn: 2,
-    },
-  },
-};
+/** Configurations worth a long run, for so many clients a rank: pools so small that requests lose their blocks. */
+export function soakArgs(clients: number): Record<string, unknown> {
+  const engine = { block_size: 16, num_gpu_blocks: Math.ceil(BLOCKS_OF_A_CLIENT * clients), max_num_seqs: clients };
+  const sglang = { schedule_policy: "lpm", clip_max_new_tokens: 16 };
+  return {
+    vllm: { dp_size: 2, engine },
+    sglang: { dp_size: 2, engine: { ...engine, backend: "sglang", sglang } },
+    drafting: { engine: { ...engine, max_num_batched_tokens: 256, preemption_mode: "fifo", aic_nextn: 2 } },
+  };
+}
 
 /** What is left behind though the load has ended, and whose maxima grew from the first half to the second. */
 export function soakFaults(notes: readonly SoakNote[]): string[] {
