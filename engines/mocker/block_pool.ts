@@ -72,6 +72,11 @@ export class BlockPool {
     return this.#inactiveCount;
   }
 
+  /** Contents that can be found. */
+  get indexed(): number {
+    return this.#index.size;
+  }
+
   /** Counts the leading blocks of a sequence, at most `limit`, that are resident. */
   probe(sequence: BlockSequence, limit: number, hits: PrefixHits): void {
     const { hashes } = sequence;

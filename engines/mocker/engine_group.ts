@@ -48,6 +48,15 @@ export class EngineGroup {
     return this.ranks.every((rank) => rank.isDrained);
   }
 
+  /** Requests in the pass that is under way, of all ranks; 0 if there is none. */
+  get batch(): number {
+    let requests = 0;
+    for (const { pass: { forward: { scheduled_requests: ran } } } of this.#isBusy ? this.#passes : []) {
+      requests += ran.num_prefill_requests + ran.num_decode_requests;
+    }
+    return requests;
+  }
+
   /** When the pass that is under way ends, that of its slowest rank. @unit milliseconds */
   get endMs(): number {
     return this.#endMs;

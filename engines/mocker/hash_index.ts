@@ -12,6 +12,7 @@ export class HashIndex {
   readonly #high: Uint32Array;
   readonly #slots: Int32Array;
   readonly #mask: number;
+  #size = 0;
 
   /**
    * Makes an empty table.
@@ -28,6 +29,11 @@ export class HashIndex {
     this.#mask = size - 1;
   }
 
+  /** How many values it holds. */
+  get size(): number {
+    return this.#size;
+  }
+
   /** The value of a key, or -1. */
   get(low: number, high: number): number {
     const slots = this.#slots;
@@ -42,6 +48,7 @@ export class HashIndex {
     let slot = this.#low[value]! & this.#mask;
     while (this.#slots[slot] !== EMPTY) slot = (slot + 1) & this.#mask;
     this.#slots[slot] = value;
+    this.#size++;
   }
 
   /** Lets another value stand for the key of `value`; both have that key. */
@@ -62,6 +69,7 @@ export class HashIndex {
       }
     }
     slots[hole] = EMPTY;
+    this.#size--;
   }
 
   #slotOf(value: number): number {

@@ -36,6 +36,11 @@ export class KvEventLog {
   #count = 0;
   readonly #removed: number[] = [];
 
+  /** Events that nobody has taken yet, without the one that is being collected. */
+  get size(): number {
+    return this.#events.length;
+  }
+
   /** Notes one block that became visible; adjacent ones become one event. */
   stored(sequence: BlockSequence, block: number): void {
     if (this.#sequence === sequence && this.#first + this.#count === block) {

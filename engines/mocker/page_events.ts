@@ -27,6 +27,11 @@ export class PageEvents {
     this.#high = new Uint32Array(capacity);
   }
 
+  /** Contents that are in some page. */
+  get contents(): number {
+    return this.#copies.size;
+  }
+
   /** Pages of a request are full now. From the first that is new on, all are told. */
   stored({ sequence, blocks }: EngineRequest, from: number, to: number): void {
     let isTelling = false;

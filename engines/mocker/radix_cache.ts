@@ -64,6 +64,11 @@ export class RadixCache {
     return this.#freeCount + this.tree.evictable;
   }
 
+  /** Contents that others know of; 0 if nobody is told. */
+  get told(): number {
+    return this.#events?.contents ?? 0;
+  }
+
   /** Leading pages of a request, at most `limit`, that are cached. Changes nothing. */
   matchLength(request: SglangRequest, limit: number): number {
     return this.#isCaching ? this.tree.matchLength(request.sequence, limit) : 0;

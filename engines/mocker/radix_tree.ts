@@ -62,6 +62,16 @@ export class RadixTree {
     return this.#evictable;
   }
 
+  /** Nodes but the root. */
+  get nodes(): number {
+    return this.#index.size;
+  }
+
+  /** Entries that say which leaf was used least recently, outdated ones included. */
+  get heapEntries(): number {
+    return this.#heap.length;
+  }
+
   /** How many of the first `limit` pages of a sequence are in the tree. Changes nothing. */
   matchLength(sequence: BlockSequence, limit: number): number {
     let matched = 0;

@@ -44,6 +44,8 @@ export interface RankScheduler {
   readonly isDrained: boolean;
   /** Numbers for gauges. */
   readonly gauges: RankGauges;
+  /** Entries of everything in it that grows and shrinks, by name; for finding what only grows. */
+  readonly sizes: Readonly<Record<string, number>>;
   /** Adds a request to the queue. */
   submit(spec: RequestSpec): EngineRequest;
   /** Adds a request whose blocks are kept at its end for a hand-off, until `releaseSource`. */

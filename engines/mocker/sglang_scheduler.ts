@@ -83,6 +83,20 @@ export class SglangScheduler implements RankScheduler {
     };
   }
 
+  get sizes(): Readonly<Record<string, number>> {
+    const { tree, told } = this.#cache;
+    return {
+      waiting: this.#waiting.size,
+      running: this.#running.length,
+      handedOver: this.#ready.length + this.#pending.size + this.#reserved.size + this.#held,
+      handoffs: this.#handoffs.length,
+      indexed: tree.nodes,
+      heap: tree.heapEntries,
+      told,
+      events: this.#events?.size ?? 0,
+    };
+  }
+
   submit(spec: RequestSpec): SglangRequest {
     const request = this.#createRequest(spec);
     this.#waiting.push(request);

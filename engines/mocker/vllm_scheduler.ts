@@ -73,6 +73,10 @@ export class VllmScheduler implements RankScheduler {
     };
   }
 
+  get sizes(): Readonly<Record<string, number>> {
+    return this.#state.sizes;
+  }
+
   submit(spec: RequestSpec): EngineRequest {
     const request = this.#state.createRequest(spec);
     this.#state.waiting.push(request);

@@ -59,6 +59,18 @@ export class VllmState {
     );
   }
 
+  /** Entries of everything here that grows and shrinks, by name. */
+  get sizes(): Readonly<Record<string, number>> {
+    return {
+      waiting: this.waiting.size,
+      running: this.running.length,
+      handedOver: this.pending.size + this.reserved.size + this.activated.size + this.held,
+      handoffs: this.handoffs.length,
+      indexed: this.pool.indexed,
+      events: this.events?.size ?? 0,
+    };
+  }
+
   /** Makes a request of a specification and gives it its place in the order of arrival. */
   createRequest(spec: RequestSpec): EngineRequest {
     const request = new EngineRequest(spec);

@@ -5,12 +5,16 @@
  */
 import { parseLaunchArgs } from "../../engines/mocker/launch_args.ts";
 import { readTimingTable } from "../../engines/mocker/npz.ts";
+import { replayPage } from "../../engines/mocker/page/replay_page.ts";
 import { type PoolArgs, type ReplayOptions, replayTrace } from "../../engines/mocker/replay/replay.ts";
-import type { ReplaySummary } from "../../engines/mocker/replay/report.ts";
+import { RunRecorder } from "../../engines/mocker/replay/run_recorder.ts";
 import { readTrace } from "../../engines/mocker/replay/trace.ts";
 import type { OptionRow, OptionValues } from "../engine/option.ts";
 import type { Platform } from "../platform/platform.ts";
 import { formatHelp, parseFlags, reportFailure, resolveRows, UsageError } from "../worker/command_line.ts";
+import { formatVersion, VERSION } from "../worker/version.ts";
+import { ProgressBar } from "./progress_bar.ts";
+import { formatReport } from "./replay_table.ts";
 
 const group = "Replay";
 const text = (key: string, flag: string, help: string): OptionRow => ({ key, flag, type: "string", group, help });
@@ -68,11 +72,16 @@ const ROWS: readonly OptionRow[] = [
   limit("ttftMs", "sla-ttft-ms", "longest time to first token of a good request"),
   limit("itlMs", "sla-itl-ms", "longest mean time between tokens of a good request"),
   limit("e2eMs", "sla-e2e-ms", "longest time to the last token of a good request"),
-  text("json", "json", "file to write the report to, as JSON"),
+  text("json", "json", "file to write the report to, as JSON; - prints it instead of the table"),
+  text("html", "html", "file to write a page with plots to; needs nothing else to be looked at"),
+  {
+    key: "progress",
+    flag: "progress",
+    type: "boolean",
+    group,
+    help: "show on standard error how far it is, even if that is no terminal",
+  },
 ];
-
-/** Pause between two lines of progress. @unit milliseconds */
-const PROGRESS_MS = 1000;
 
 /** Runs the command: 0 if the trace was replayed, 1 if it cannot be finished, 2 for bad usage. */
 export async function run(argv: readonly string[], platform: Platform): Promise<number> {
@@ -85,12 +94,24 @@ export async function run(argv: readonly string[], platform: Platform): Promise<
     const [path, ...flags] = argv;
     if (path === undefined || path.startsWith("-")) throw new UsageError("replay: name the trace first");
     const values = resolveRows(ROWS, parseFlags(ROWS, flags), process.env);
+    const bar = values.progress ?? process.isErrorTerminal === true ? new ProgressBar(platform, "requests") : undefined;
+    const recorder = values.html === undefined ? undefined : new RunRecorder();
     const options = await optionsOf(values, platform);
     const trace = await usable(async () => readTrace(await readText(platform, path), values.traceBlockSize as number));
-    const { summary } = replayTrace(trace, options);
-    process.print(formatSummary(summary));
-    if (values.json !== undefined) {
-      await files.write(values.json as string, new TextEncoder().encode(`${JSON.stringify(summary, null, 2)}\n`));
+    const { summary, log } = replayTrace(trace, {
+      ...options,
+      onProgress: bar?.update,
+      onWorker: recorder?.observe,
+    });
+    bar?.finish(trace.rows.length, trace.rows.length);
+    const json = JSON.stringify(summary, null, 2);
+    process.print(values.json === "-" ? json : formatReport(summary));
+    const write = (file: unknown, content: string) => files.write(file as string, new TextEncoder().encode(content));
+    if (values.json !== undefined && values.json !== "-") await write(values.json, `${json}\n`);
+    if (recorder !== undefined) {
+      const run = recorder.read(summary["duration_ms"] as number);
+      const facts = factsOf(argv, options, platform);
+      await write(values.html, replayPage({ trace: path, facts, summary, log, run }));
     }
     return 0;
   } catch (error) {
@@ -115,7 +136,6 @@ async function optionsOf(values: OptionValues, platform: Platform): Promise<Repl
     arrivalSpeedup: number("arrivalSpeedup"),
     maxSimTimeMs: number("maxSimTimeMs"),
     sla: { ttftMs: number("ttftMs"), itlMs: number("itlMs"), e2eMs: number("e2eMs") },
-    onProgress: progress(platform),
   };
 }
 
@@ -130,6 +150,25 @@ function readPool(given: string, workers: number, platform: Platform): Promise<P
   });
 }
 
+/** What a page says of how it came to be. */
+function factsOf(argv: readonly string[], options: ReplayOptions, { runtime }: Platform): Record<string, string> {
+  const pools = [["engine", options.aggregated], ["prefill", options.prefill], ["decode", options.decode]] as const;
+  return {
+    "command line": `stator replay ${argv.map(quoted).join(" ")}`,
+    versions: formatVersion(runtime),
+    "modelled on": `Dynamo ${VERSION.dynamo}, aisimulate-core 0.13.0`,
+    ...Object.fromEntries(
+      pools.flatMap(([name, pool]) =>
+        pool === undefined ? [] : [[`${name} arguments`, JSON.stringify(pool.args, null, 1)]]
+      ),
+    ),
+  };
+}
+
+function quoted(word: string): string {
+  return /^[\w./:=,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
 async function readText({ files }: Platform, path: string): Promise<string> {
   return new TextDecoder().decode(await files.read(path));
 }
@@ -141,37 +180,4 @@ async function usable<T>(read: () => Promise<T>): Promise<T> {
   } catch (error) {
     throw new UsageError((error as Error).message);
   }
-}
-
-/** Tells on a terminal how far a long replay is. */
-function progress({ process, clock }: Platform): ReplayOptions["onProgress"] {
-  if (process.isErrorTerminal !== true) return undefined;
-  let told = clock.now();
-  return (ended, all) => {
-    if (clock.now() - told < PROGRESS_MS) return;
-    told = clock.now();
-    process.printError(`${"#".repeat(Math.floor(40 * ended / all)).padEnd(40, ".")} ${ended} of ${all} requests`);
-  };
-}
-
-const COLUMNS = ["mean", "min", "median", "p90", "p99", "max"];
-const ROW_NAMES = ["ttft_ms", "ttst_ms", "tpot_ms", "itl_ms", "e2e_latency_ms", "output_token_throughput_per_user"];
-
-function formatSummary(summary: ReplaySummary): string {
-  const figure = (name: string) => {
-    const value = summary[name];
-    return typeof value !== "number" ? "-" : Number.isInteger(value) ? `${value}` : value.toFixed(3);
-  };
-  const isOfTable = (name: string) => ROW_NAMES.some((row) => name.endsWith(`_${row}`));
-  const facts = Object.keys(summary).filter((name) => !isOfTable(name) && typeof summary[name] === "number");
-  const width = Math.max(...facts.map((name) => name.length));
-  const wide = Math.max(...ROW_NAMES.map((name) => name.length));
-  return [
-    ...facts.map((name) => `${name.padEnd(width)}  ${figure(name).padStart(14)}`),
-    "",
-    `${"".padEnd(wide)}${COLUMNS.map((column) => column.padStart(12)).join("")}`,
-    ...ROW_NAMES.map((row) =>
-      `${row.padEnd(wide)}${COLUMNS.map((column) => figure(`${column}_${row}`).padStart(12)).join("")}`
-    ),
-  ].join("\n");
 }

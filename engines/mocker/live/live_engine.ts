@@ -37,7 +37,11 @@ import type { Handoff } from "./source_handoff.ts";
  * @throws {RangeError} If a setting asks for what is not modelled.
  */
 export function createLiveEngine(settings: MockerSettings, net: BootstrapNet = nodeBootstrapNet): Engine {
-  const group = new LiveGroup(settings);
+  return engineOn(new LiveGroup(settings), settings, net);
+}
+
+/** The engine whose requests a group schedules. @param settings Those of the group. */
+export function engineOn(group: LiveGroup, settings: MockerSettings, net: BootstrapNet = nodeBootstrapNet): Engine {
   const handoffs = new Handoffs(settings, group, net);
   const { publishing } = group;
   const { engine, dp_size } = settings.launch;

@@ -56,6 +56,11 @@ export class LiveGroup {
     return this.#active.size;
   }
 
+  /** Its ranks, to look at. */
+  get ranks(): readonly Pick<RankScheduler, "gauges" | "sizes">[] {
+    return this.#group.ranks;
+  }
+
   /** Whether all streams are to end. */
   get isClosed(): boolean {
     return this.#isClosed;

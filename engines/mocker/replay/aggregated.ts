@@ -29,6 +29,7 @@ export class AggregatedReplay implements ReplayRun {
       schedule: (atMs, pool, worker) => clock.addPassEnd(atMs, pool, worker),
       onPassEnd: (_pool, worker, passes, nowMs) => this.#onPassEnd(worker, passes, nowMs),
       onPass: parts.onPass,
+      onWorker: parts.onWorker,
     });
   }
 

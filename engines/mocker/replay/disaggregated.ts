@@ -117,12 +117,13 @@ export class DisaggregatedReplay implements ReplayRun {
   }
 
   #half(name: "prefill" | "decode", { workers, router }: Deployment): Half {
-    const { clock, log, onPass } = this.#parts;
+    const { clock, log, onPass, onWorker } = this.#parts;
     const pool = new WorkerPool(name, workers, {
       log,
       schedule: (atMs, pool, worker) => clock.addPassEnd(atMs, pool, worker),
       onPassEnd: (_pool, worker, passes, nowMs) => this.#onPassEnd(name, worker, passes, nowMs),
       onPass,
+      onWorker,
     });
     return { pool, router, deferred: workers.map(() => []) };
   }

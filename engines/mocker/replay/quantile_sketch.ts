@@ -79,9 +79,17 @@ export class QuantileSketch {
     let seen = 0;
     for (let i = 0; i < this.#bins.length; i++) {
       seen += this.#bins[i]!;
-      if (seen > rank - this.#zeros) return Math.exp((i + this.#offset) * LN_GAMMA) * (2 / (1 + GAMMA));
+      if (seen > rank - this.#zeros) return middleOf(i + this.#offset);
     }
     return this.max;
+  }
+
+  /** Values, to the relative error, with how often each was added. */
+  *[Symbol.iterator](): Generator<readonly [number, number]> {
+    if (this.#zeros > 0) yield [0, this.#zeros];
+    for (let i = 0; i < this.#bins.length; i++) {
+      if (this.#bins[i]! > 0) yield [middleOf(i + this.#offset), this.#bins[i]!];
+    }
   }
 
   #makeRoom(key: number): void {
@@ -95,4 +103,8 @@ export class QuantileSketch {
     this.#bins = bins;
     this.#offset = from - spare;
   }
+}
+
+function middleOf(key: number): number {
+  return Math.exp(key * LN_GAMMA) * (2 / (1 + GAMMA));
 }

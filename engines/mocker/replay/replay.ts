@@ -16,7 +16,7 @@ import { type ReplaySummary, type Sla, summarize } from "./report.ts";
 import { RequestLog } from "./request_log.ts";
 import type { Trace, TraceRow } from "./trace.ts";
 import { TraceSequence } from "./trace_sequence.ts";
-import type { PassObserver } from "./worker_pool.ts";
+import type { PassObserver, WorkerObserver } from "./worker_pool.ts";
 import { Workload } from "./workload.ts";
 
 /** Engine arguments of one pool, with the profile they name. */
@@ -53,6 +53,8 @@ export interface ReplayOptions {
   readonly details?: boolean | undefined;
   /** Told of every pass. */
   readonly onPass?: PassObserver | undefined;
+  /** Told how a worker stands whenever something may have changed. */
+  readonly onWorker?: WorkerObserver | undefined;
   /** Told how many of all requests are over, after each that ends. */
   readonly onProgress?: ((ended: number, all: number) => void) | undefined;
 }
@@ -87,6 +89,7 @@ export function replayTrace(trace: Trace, options: ReplayOptions): ReplayResult 
       options.onProgress?.(++ended, rows.length);
     },
     onPass: options.onPass,
+    onWorker: options.onWorker,
   };
   const run = createRun(parts, options);
   let workerSeconds = 0;

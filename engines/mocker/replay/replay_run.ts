@@ -9,7 +9,7 @@ import type { PlacementPolicy } from "./placement.ts";
 import type { RequestLog } from "./request_log.ts";
 import type { TraceRow } from "./trace.ts";
 import type { TraceSequence } from "./trace_sequence.ts";
-import type { PassObserver } from "./worker_pool.ts";
+import type { PassObserver, WorkerObserver } from "./worker_pool.ts";
 import type { Workload } from "./workload.ts";
 
 /** Workers and who chooses among them. */
@@ -34,6 +34,8 @@ export interface RunParts {
   readonly onEnd: (request: number, nowMs: number) => void;
   /** Told of every pass. */
   readonly onPass?: PassObserver | undefined;
+  /** Told how workers stand. */
+  readonly onWorker?: WorkerObserver | undefined;
 }
 
 /** A deployment during a replay. */

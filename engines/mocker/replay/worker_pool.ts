@@ -10,6 +10,9 @@ import type { Pool, RequestLog } from "./request_log.ts";
 /** Told of every pass that ends. */
 export type PassObserver = (nowMs: number, pool: Pool, worker: number, rank: number, forward: ForwardPass) => void;
 
+/** Told how a worker stands whenever something may have changed, after all that happens to it at that time. */
+export type WorkerObserver = (nowMs: number, pool: Pool, worker: number, group: EngineGroup) => void;
+
 /** What a pool needs of the replay. */
 export interface PoolParts {
   /** Where admissions are noted. */
@@ -20,6 +23,8 @@ export interface PoolParts {
   readonly onPassEnd: (pool: WorkerPool, worker: number, passes: readonly RankPass[], nowMs: number) => void;
   /** Told of every pass. */
   readonly onPass?: PassObserver | undefined;
+  /** Told how workers stand. */
+  readonly onWorker?: WorkerObserver | undefined;
 }
 
 /** Workers, and which of them may begin a pass. */
@@ -64,6 +69,7 @@ export class WorkerPool {
           break;
         }
       }
+      this.#parts.onWorker?.(nowMs, this.name, worker, this.workers[worker]!);
     }
     return changed;
   }

@@ -15,7 +15,7 @@ test("a HashIndex behaves as a Map through thousands of random steps, clashes in
     // Few low halves, so that many keys want the same slot.
     const [l, h] = [random(40) * 2 ** 20, random(30)];
     const key = `${l}:${h}`;
-    assert.equal(index.get(l, h), model.get(key) ?? -1);
+    assert.deepEqual([index.get(l, h), index.size], [model.get(key) ?? -1, model.size]);
     const value = model.get(key);
     if (value !== undefined) {
       index.delete(value);

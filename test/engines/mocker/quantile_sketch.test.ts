@@ -28,3 +28,13 @@ test("a value added many times counts as often, zeros included", () => {
   assert.deepEqual([often.mean, often.deviation], [once.mean, once.deviation]);
   assert.equal(new QuantileSketch().percentile(50), 0);
 });
+
+test("a sketch gives its values back, to the relative error, with how often each came", () => {
+  const sketch = new QuantileSketch();
+  sketch.add(0, 4);
+  sketch.add(7, 2);
+  sketch.add(9);
+  const [zero, seven, nine] = [...sketch];
+  assert.deepEqual([zero, seven?.[1], nine?.[1]], [[0, 4], 2, 1]);
+  assert.ok(Math.abs(seven![0] / 7 - 1) < 0.0011 && Math.abs(nine![0] / 9 - 1) < 0.0011);
+});
