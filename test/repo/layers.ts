@@ -24,11 +24,12 @@ export interface Layer {
 const SEAMS = ["platform seam", "discovery seam", "request plane seam", "response plane seam", "event plane seam"];
 
 /** Seams and implementations of planes and discovery. */
-const PLANE = ["platform seam", "protocol", "zmtp", "observe"];
+const PLANE = ["platform seam", "protocol", "zmtp", "nats", "observe"];
 
 const EVERYTHING_IN_SRC = [
-  ...["protocol", "engine", ...SEAMS, "platform", "real platform", "zmtp", "model", "observe", "request plane"],
+  ...["protocol", "engine", ...SEAMS, "platform", "real platform", "zmtp", "nats", "model", "observe"],
   ...[
+    "request plane",
     "response plane",
     "event plane",
     "discovery",
@@ -66,6 +67,12 @@ export const LAYERS: readonly Layer[] = [
   },
   { name: "zmtp", files: /^src\/zmtp\//, layers: ["platform seam"] },
   {
+    name: "nats",
+    files: /^src\/nats\//,
+    layers: ["platform seam", "protocol", "observe"],
+    packages: ["@nats-io/"],
+  },
+  {
     name: "model",
     files: /^src\/model\//,
     layers: ["platform seam", "protocol"],
@@ -88,7 +95,6 @@ export const LAYERS: readonly Layer[] = [
     name: "request plane",
     files: /^src\/request_plane\//,
     layers: ["request plane seam", ...PLANE],
-    packages: ["@nats-io/"],
   },
   {
     name: "response plane seam",
@@ -103,7 +109,6 @@ export const LAYERS: readonly Layer[] = [
     layers: ["event plane seam", ...PLANE],
     // Brokers are found there.
     types: ["discovery seam"],
-    packages: ["@nats-io/"],
   },
   { name: "kv", files: /^src\/kv\//, layers: ["protocol", "engine", "zmtp", "observe"], types: SEAMS },
   { name: "client", files: /^src\/client\//, layers: ["platform seam", "protocol"], types: SEAMS },
@@ -116,7 +121,10 @@ export const LAYERS: readonly Layer[] = [
   {
     name: "backends",
     files: /^src\/worker\/backends\.ts$/,
-    layers: ["worker", "discovery", "request plane", "response plane", "event plane", "protocol", "observe", ...SEAMS],
+    layers: [
+      ...["worker", "discovery", "request plane", "response plane", "event plane", "nats", "protocol", "observe"],
+      ...SEAMS,
+    ],
   },
   {
     name: "worker",
