@@ -7,7 +7,7 @@ import type { Engine, EngineModule } from "./engine/engine.ts";
 import type { OptionValues } from "./engine/option.ts";
 import type { Platform } from "./platform/platform.ts";
 import { realPlatform } from "./platform/real.ts";
-import { createMemStore, type MemStore, openDiscovery } from "./worker/backends.ts";
+import { connectNats, createMemStore, type MemStore, openDiscovery } from "./worker/backends.ts";
 import { readSetPayload } from "./worker/canary_payload.ts";
 import { engineDefaults, formatHelp, parseFlags, reportFailure, resolveRows } from "./worker/command_line.ts";
 import { WORKER_OPTIONS } from "./worker/option_rows.ts";
@@ -197,10 +197,14 @@ async function openGatewayFor(
 ): Promise<AsyncDisposable> {
   const { openGateway } = await import("./gateway/gateway.ts");
   await using undo = new AsyncDisposableStack();
-  const discovery = undo.use(await openDiscovery({ platform, options, log, memStore }));
+  const parts = { platform, options, log, memStore };
+  const discovery = undo.use(await openDiscovery(parts));
   const port = options.gatewayPort ?? DEFAULT_GATEWAY_PORT;
+  // A request does not wait for a server to come; the worker does, at its start.
+  const openNats = () => connectNats({ ...parts, options: { ...options, natsConnectTimeoutSeconds: 0 } });
+  const gatewayLog = targetLog(log, "stator::gateway");
   const gateway = undo.use(
-    await openGateway({ platform, discovery, host: options.gatewayHost, port, log: targetLog(log, "stator::gateway") }),
+    await openGateway({ platform, discovery, host: options.gatewayHost, port, log: gatewayLog, client: { openNats } }),
   );
   const origin = `http://${gateway.address}`;
   life.ready.then(({ modelName }) => {
