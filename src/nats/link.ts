@@ -253,7 +253,7 @@ class Link implements NatsLink {
     for await (const status of this.#connection.status()) {
       if (status.type === "disconnect") this.#lost(status.server);
       else if (status.type === "reconnect") this.#returned(status.server);
-      else if (status.type === "error") this.#tell(status.error.message);
+      else if (status.type === "error") this.#tell(status.error);
     }
     this.isUp = false;
   }
@@ -274,7 +274,11 @@ class Link implements NatsLink {
   }
 
   /** Tells an error once, since a server may repeat it with every message or attempt. */
-  #tell(error: string): void {
+  #tell({ message, ...more }: Error & { readonly operation?: unknown }): void {
+    // Whoever subscribed is told.
+    if (more.operation === "subscription") return;
+    // Every reply has a subject of its own.
+    const error = message.replace(/"_INBOX\.[^"]*"/, '"_INBOX.>"');
     if (error === this.#lastError) return;
     this.#lastError = error;
     this.#log.warn("NATS refused something", { error });

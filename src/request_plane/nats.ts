@@ -73,6 +73,7 @@ class NatsEndpoint {
   readonly #accept: Accept;
   #subscription: NatsSubscription | null = null;
   #refusal: Error | null = null;
+  #hasBegun = false;
 
   constructor(link: NatsLink, log: Log, subject: string, accept: Accept) {
     this.#link = link;
@@ -85,6 +86,7 @@ class NatsEndpoint {
   async begin(): Promise<void> {
     this.#subscribe();
     await this.#link.flush();
+    this.#hasBegun = true;
     if (this.#refusal === null) return;
     throw new DynamoError("CannotConnect", describe(this.subject, this.#refusal), { cause: this.#refusal });
   }
@@ -105,7 +107,7 @@ class NatsEndpoint {
       take: (message) => this.#take(message),
       refused: (error) => {
         this.#refusal = error;
-        this.#log.error("No requests come over NATS", { error: describe(this.subject, error) });
+        if (this.#hasBegun) this.#log.error("No requests come over NATS", { error: describe(this.subject, error) });
       },
     }, QUEUE_GROUP);
   }

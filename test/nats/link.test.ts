@@ -93,6 +93,15 @@ test("subscriptions come back with the connection; an error of the server is tol
   assert.equal(opened.lines.filter((line) => line.includes("NATS refused something")).length, 1);
 });
 
+test("replies that the server does not allow are told once", async () => {
+  await using server = await openFakeNats();
+  await using opened = await open(server.port);
+  for (const inbox of ["a", "b"]) server.complain(`Permissions Violation for Publish to "_INBOX.${inbox}"`);
+  await eventually("the complaint", () => opened.lines.some((line) => line.includes("_INBOX.>")));
+  await opened.link.flush();
+  assert.equal(opened.lines.filter((line) => line.includes("Permissions Violation")).length, 1);
+});
+
 test("a subscription that the server does not allow is refused", async () => {
   await using server = await openFakeNats({ mayRead: (subject) => subject !== "secret" });
   await using opened = await open(server.port);
@@ -100,6 +109,8 @@ test("a subscription that the server does not allow is refused", async () => {
     opened.link.subscribe("secret", { take: () => {}, refused: resolve }, "q")
   );
   assert.match((await refused).message, /Permissions Violation for Subscription to "secret"/);
+  await opened.link.flush();
+  assert.deepEqual(opened.lines.filter((line) => line.includes("WARN")), [], "whoever subscribed tells it");
 });
 
 test("no server: one attempt with no patience, else one warning until it is there", async () => {

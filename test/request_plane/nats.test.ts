@@ -77,6 +77,11 @@ test("a server that allows no subscription fails the start in a line that says w
     kind: "CannotConnect",
     message: /^NATS does not let this worker take requests on dynamo_sample\.generate-7b: .*\(queue q\).*NATS_AUTH_/,
   });
+  assert.deepEqual(
+    opened.lines.filter((line) => /WARN|ERROR/.test(line)),
+    [],
+    "it is told once, by the one that fails",
+  );
   await using _other = await opened.plane.serve({ ...NAME, endpoint: "other" }, 0x7bn, () => null);
 });
 

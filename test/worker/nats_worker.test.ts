@@ -11,7 +11,7 @@ import { chunk } from "../../src/protocol/output.ts";
 import { decodeInstance, type InstanceRecord } from "../../src/protocol/record.ts";
 import { createWorkerOn, type Worker } from "../../src/serve.ts";
 import type { WorkerOptions } from "../../src/worker/options.ts";
-import { type FakeNats, natsAt, openFakeNats } from "../support/fake_nats.ts";
+import { type FakeNats, type FakeNatsOptions, natsAt, openFakeNats } from "../support/fake_nats.ts";
 import { eventually, type Generate, platformWith, probeEngine } from "../support/worker_rig.ts";
 
 const BODY = { model: "probe", token_ids: [1, 2, 3], stop_conditions: { max_tokens: 3 } };
@@ -25,9 +25,9 @@ interface Rig extends AsyncDisposable {
   readonly lines: string[];
 }
 
-async function startRig(engine: Engine, options: WorkerOptions = {}): Promise<Rig> {
+async function startRig(engine: Engine, options: WorkerOptions = {}, nats: FakeNatsOptions = {}): Promise<Rig> {
   await using undo = new AsyncDisposableStack();
-  const server = undo.use(await openFakeNats());
+  const server = undo.use(await openFakeNats(nats));
   const natsServer = `nats://127.0.0.1:${server.port}`;
   const store = new MemStore();
   const lines: string[] = [];
@@ -122,6 +122,28 @@ test("a lost server leaves what runs alone; requests come again when it is back"
   assert.deepEqual(await running, [1, 2]);
   assert.equal(rig.store.list("v1/instances").length, before);
   await eventually("the way back", () => tokensOf(rig.client, rig.instance).then(() => true, () => false));
+});
+
+test("a request longer than NATS takes is refused before it is sent", async () => {
+  await using rig = await startRig(probeEngine(three).engine, {}, { maxPayload: 500 });
+  const body = { ...BODY, token_ids: Array.from({ length: 1000 }, () => 1) };
+  const before = rig.server.received.length;
+  await assert.rejects(rig.client.send(rig.instance, { body }), {
+    reason: "request.invalid_argument",
+    message: /^Cannot send request: \d+ bytes, NATS takes at most 500$/,
+  });
+  assert.equal(rig.server.received.length, before);
+});
+
+test("a client that was given no NATS says so, and one that cannot connect tries again", async () => {
+  await using rig = await startRig(probeEngine(three).engine);
+  await using without = await openClient(realPlatform);
+  await assert.rejects(tokensOf(without, rig.instance), /does not reach workers over the nats request plane/);
+  let attempts = 0;
+  const openNats = () => openNatsLink({ ...natsAt(attempts++ === 0 ? 1 : rig.server.port), log: SILENT });
+  await using client = await openClient({ ...realPlatform, openNats });
+  await assert.rejects(tokensOf(client, rig.instance), { reason: "transport.cannot_connect" });
+  assert.deepEqual(await tokensOf(client, rig.instance), [1, 2, 3]);
 });
 
 test("requests and events share one connection", async () => {
