@@ -26,9 +26,9 @@ ENTRYPOINT ["/usr/local/bin/worker"]
 
 /** `compose.yaml`. */
 export const COMPOSE = `# A Dynamo frontend and two workers on one machine: docker compose up --build
-# Frontend and workers find each other through files in a volume: this version of Stator has no etcd discovery, and takes
-# requests over TCP only. Events can go over NATS, with DYN_EVENT_PLANE=nats and NATS_SERVER=nats://nats:4222 for all.
-# "docker compose --profile services up" starts NATS and etcd as well.
+# Frontend and workers find each other through files in a volume: this version of Stator has no etcd discovery.
+# "docker compose --profile services up" starts NATS and etcd as well. Requests and events go over NATS with
+# DYN_REQUEST_PLANE=nats, DYN_EVENT_PLANE=nats and NATS_SERVER=nats://nats:4222 for frontend and workers.
 services:
   frontend:
     image: nvcr.io/nvidia/ai-dynamo/dynamo-frontend:1.6.1
