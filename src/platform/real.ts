@@ -11,6 +11,7 @@ import { createHttp } from "./http.ts";
 import type { Clock, Platform, Process, Random } from "./platform.ts";
 import { programs } from "./programs.ts";
 import { realWatchdog } from "./real_watchdog.ts";
+import { runtimeName } from "./runtime.ts";
 import { nodeNet } from "./tcp_node.ts";
 import { bunNet } from "./tcp_bun.ts";
 
@@ -128,11 +129,6 @@ const thisProcess: Process = {
   printError: (line) => void process.stderr.write(line + "\n"),
   isErrorTerminal: process.stderr.isTTY === true,
 };
-
-function runtimeName(): string {
-  const { deno, bun, node } = process.versions;
-  return deno !== undefined ? `deno ${deno}` : bun !== undefined ? `bun ${bun}` : `node ${node}`;
-}
 
 /** The platform of this machine. */
 export const realPlatform: Platform = {

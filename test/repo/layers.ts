@@ -53,10 +53,12 @@ export const LAYERS: readonly Layer[] = [
   },
   { name: "engine", files: /^src\/engine\//, layers: ["protocol"] },
   { name: "platform seam", files: /^src\/platform\/platform\.ts$/, layers: [] },
+  // Imports nothing of ours, since what it imports is parsed by runtimes that know less.
+  { name: "runtime", files: /^src\/platform\/runtime\.ts$/, layers: [], packages: ["node:"] },
   {
     name: "real platform",
     files: /^src\/platform\/real\w*\.ts$/,
-    layers: ["platform", "platform seam"],
+    layers: ["runtime", "platform", "platform seam"],
     packages: ["node:", "bun:", "@nats-io/"],
   },
   {
@@ -141,7 +143,17 @@ export const LAYERS: readonly Layer[] = [
   {
     name: "serve",
     files: /^src\/serve\.ts$/,
-    layers: ["worker", "backends", "platform", "real platform", "platform seam", "engine", "observe", "protocol"],
+    layers: [
+      "worker",
+      "backends",
+      "platform",
+      "runtime",
+      "real platform",
+      "platform seam",
+      "engine",
+      "observe",
+      "protocol",
+    ],
     dynamic: ["gateway", "otel"],
   },
   {
@@ -166,9 +178,9 @@ export const LAYERS: readonly Layer[] = [
   {
     name: "main",
     files: /^main\.ts$/,
-    layers: ["command table"],
+    layers: ["runtime"],
     types: ["engine"],
-    dynamic: ["commands", "engines", "compile"],
+    dynamic: ["command table", "commands", "engines", "compile"],
   },
   // Pure, so that a worker's clock and a replay's virtual one can drive the same code.
   { name: "simulated engines", files: /^engines\/mocker\/(?!live\/)/, layers: [] },
