@@ -5,8 +5,8 @@
  */
 import process from "node:process";
 
-/** The oldest versions that pass all tests; `engines` of `package.json` says the same. */
-export const OLDEST = { deno: "2.8.0", bun: "1.4.0" } as const;
+/** The oldest versions on which workers pass their tests; `engines` of `package.json` says the same. */
+export const OLDEST = { deno: "2.9.0", bun: "1.4.0" } as const;
 
 /**
  * What is wrong with a runtime, in one line that says what to do; `null` if nothing is known to be.

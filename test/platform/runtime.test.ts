@@ -14,8 +14,8 @@ const { engine } = probeEngine(async function* () {
 
 test("a runtime that is too old is told what to get", () => {
   assert.equal(
-    runtimeFault("deno 2.7.14"),
-    "Stator needs Deno 2.8.0 or later, this is 2.7.14; get it with deno upgrade, or npx -y deno@2",
+    runtimeFault("deno 2.8.3"),
+    "Stator needs Deno 2.9.0 or later, this is 2.8.3; get it with deno upgrade, or npx -y deno@2",
   );
   assert.equal(
     runtimeFault("bun 1.3.14"),
@@ -39,7 +39,7 @@ test("the oldest and later ones are fine, builds of them too, and what is unknow
   ) {
     assert.equal(runtimeFault(fine), null, fine);
   }
-  for (const old of ["deno 1.46.3", "deno 2.7.9", "bun 1.3.99", "bun 0.9.0", "bun 1.3.14-canary.2"]) {
+  for (const old of ["deno 1.46.3", "deno 2.8.9", "bun 1.3.99", "bun 0.9.0", "bun 1.3.14-canary.2"]) {
     assert.notEqual(runtimeFault(old), null, old);
   }
   assert.equal(runtimeFault(runtimeName()), null);
