@@ -3,7 +3,11 @@
  *
  * @module
  */
-import { run } from "./src/commands/run.ts";
+import { requireRuntime } from "./src/platform/runtime.ts";
+
+requireRuntime();
+// Not before: an old runtime would stop at syntax it does not know, and say so only.
+const { run } = await import("./src/commands/run.ts");
 
 await run({
   engines: {

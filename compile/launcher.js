@@ -41,6 +41,6 @@ function findRuntime() {
     stdio: ["ignore", "pipe", "inherit"],
   });
   if (status === 0) return [stdout.trim().split("\n").at(-1), "deno"];
-  console.error("stator needs Deno 2.9 or Bun 1.4; neither is on the PATH, and npx could not bring Deno");
+  console.error("stator needs Deno or Bun; neither is on the PATH, and npx could not bring Deno");
   process.exit(1);
 }

@@ -40,8 +40,9 @@ try {
   for (const path of sourceFiles(folder)) rmSync(path);
   copyFileSync(join(ROOT, "compile/launcher.js"), join(folder, LAUNCHER));
   chmodSync(join(folder, LAUNCHER), 0o755);
-  const { description, dependencies } = source;
-  const manifest = { ...readJson(join(folder, "package.json")), description, dependencies, bin: { stator: LAUNCHER } };
+  const { description, dependencies, engines } = source;
+  const ours = { description, dependencies, engines, bin: { stator: LAUNCHER } };
+  const manifest = { ...readJson(join(folder, "package.json")), ...ours };
   writeFileSync(join(folder, "package.json"), JSON.stringify(manifest, null, 2) + "\n");
   execFileSync("tar", ["-czf", output, "-C", work, "package"]);
   console.log(output);

@@ -7,9 +7,17 @@ import type { Engine, EngineModule } from "./engine/engine.ts";
 import type { OptionValues } from "./engine/option.ts";
 import type { Platform } from "./platform/platform.ts";
 import { realPlatform } from "./platform/real.ts";
-import { type BackendParts, createMemStore, type MemStore, openDiscovery } from "./worker/backends.ts";
+import { runtimeFault } from "./platform/runtime.ts";
+import { type BackendParts, connectNats, createMemStore, type MemStore, openDiscovery } from "./worker/backends.ts";
 import { readSetPayload } from "./worker/canary_payload.ts";
-import { engineDefaults, formatHelp, parseFlags, reportFailure, resolveRows } from "./worker/command_line.ts";
+import {
+  engineDefaults,
+  formatHelp,
+  parseFlags,
+  reportFailure,
+  resolveRows,
+  UsageError,
+} from "./worker/command_line.ts";
 import { WORKER_OPTIONS } from "./worker/option_rows.ts";
 import type { ResolvedWorkerOptions, WorkerOptions } from "./worker/options.ts";
 import { resolveOptions } from "./worker/resolve_options.ts";
@@ -31,7 +39,7 @@ export interface Worker {
 /**
  * Makes a worker without a command line, signals or a gateway. The environment still counts, below `options`.
  *
- * @throws {UsageError} If an option cannot be used.
+ * @throws {UsageError} If an option cannot be used, or the runtime is none that this package runs on.
  */
 export function createWorker(engine: Engine, options: WorkerOptions = {}): Worker {
   return createWorkerOn(realPlatform, engine, options);
@@ -45,6 +53,8 @@ export function createWorkerOn(
   memStore: MemStore = createMemStore(),
   log?: Log,
 ): Worker {
+  const fault = runtimeFault(platform.runtime);
+  if (fault !== null) throw new UsageError(fault);
   const resolved = resolveOptions(options as OptionValues, platform.process.env);
   // Ending a process is for its owner, who is somebody else here.
   const { watchdog: _watchdog, ...embedded } = platform;
@@ -121,6 +131,11 @@ export async function serveOn(
   { argv, ...code }: ServeOptions,
 ): Promise<number> {
   const { process } = platform;
+  const fault = runtimeFault(platform.runtime);
+  if (fault !== null) {
+    process.printError(fault);
+    return 2;
+  }
   try {
     const module = "generate" in engineOrModule ? { options: [], create: () => engineOrModule } : engineOrModule;
     const rows = [...WORKER_OPTIONS, ...module.options];
@@ -197,8 +212,11 @@ async function openGatewayFor(parts: BackendParts, life: WorkerLife): Promise<As
   await using undo = new AsyncDisposableStack();
   const discovery = undo.use(await openDiscovery(parts));
   const port = options.gatewayPort ?? DEFAULT_GATEWAY_PORT;
+  // A request does not wait for a server to come; the worker does, at its start.
+  const openNats = () => connectNats({ ...parts, options: { ...options, natsConnectTimeoutSeconds: 0 } });
+  const gatewayLog = targetLog(log, "stator::gateway");
   const gateway = undo.use(
-    await openGateway({ platform, discovery, host: options.gatewayHost, port, log: targetLog(log, "stator::gateway") }),
+    await openGateway({ platform, discovery, host: options.gatewayHost, port, log: gatewayLog, client: { openNats } }),
   );
   const origin = `http://${gateway.address}`;
   life.ready.then(({ modelName }) => {

@@ -5,18 +5,21 @@
  */
 import type { Clock, Net, Random, SocketAddress } from "../platform/platform.ts";
 import { encodeRequestHead } from "../protocol/control.ts";
-import { encodeRequestFrame, encodeTwoPart } from "../protocol/frame.ts";
+import { encodeTwoPart } from "../protocol/frame.ts";
 import { encodeMsgpack, encodeText, stringifyJson } from "../protocol/payload.ts";
 import { instanceKey, type InstanceRecord, type PayloadCodec } from "../protocol/record.ts";
 import { Call, type ResponseHandlers, type StartedRequest } from "./call.ts";
 import { CallHomeListener } from "./call_home.ts";
 import { cancelled, clientError, disconnected } from "./client_error.ts";
 import { Deadlines } from "./deadlines.ts";
+import { NatsRoute, type OpenNats } from "./nats_route.ts";
 import { openStream, type ResponseStream } from "./response_stream.ts";
-import { WorkerLink } from "./worker_link.ts";
+import type { Departing, Outgoing } from "./route.ts";
+import { TcpRoute } from "./tcp_route.ts";
 
 export type { ResponseHandlers, ResponseItem, StartedRequest } from "./call.ts";
 export { ClientError } from "./client_error.ts";
+export type { NatsRequests, OpenNats } from "./nats_route.ts";
 export type { ResponseStream } from "./response_stream.ts";
 
 /** Where a client reports what no caller sees. */
@@ -51,6 +54,8 @@ export interface ClientOptions {
   readonly lingerMs?: number;
   /** Longest request or response frame. @unit bytes @default 33554432 @env DYN_TCP_MAX_MESSAGE_SIZE */
   readonly maxFrameBytes?: number;
+  /** Connects to NATS, for workers whose request plane it is; called for the first request. Without, they fail. */
+  readonly openNats?: OpenNats;
 }
 
 /** One request to a worker. */
@@ -104,28 +109,23 @@ export async function openClient(options: ClientOptions): Promise<Client> {
   });
   await callHomes.open();
   const lingering = new Deadlines(clock, lingerMs);
-  const links = new Map<string, WorkerLink>();
+  const ackTimeoutMs = options.ackTimeoutMs ?? 5000;
+  const connectTimeoutMs = options.connectTimeoutMs ?? 5000;
+  const tcp = new TcpRoute({
+    net,
+    clock,
+    connectTimeoutMs,
+    ackTimeoutMs,
+    maxFrameBytes,
+    ...(log === undefined ? {} : { log }),
+  });
+  const nats = new NatsRoute({ open: options.openNats ?? null, ackTimeoutMs });
   const calls = new Set<Call>();
   const home = formatAddress({ ...callHomes.address, ...hostOf(options.advertisedHost) });
   let isClosed = false;
 
-  function linkTo(authority: string): WorkerLink {
-    const known = links.get(authority);
-    if (known !== undefined) return known;
-    const link = new WorkerLink({
-      net,
-      clock,
-      address: parseAddress(authority),
-      connectTimeoutMs: options.connectTimeoutMs ?? 5000,
-      ackTimeoutMs: options.ackTimeoutMs ?? 5000,
-      maxAckBytes: maxFrameBytes,
-      closed: () => {
-        if (links.get(authority) === link) links.delete(authority);
-        log?.debug("worker connection closed", { address: authority });
-      },
-    });
-    links.set(authority, link);
-    return link;
+  function prepare({ transport }: InstanceRecord, request: Outgoing): Departing {
+    return "tcp" in transport ? tcp.prepare(transport.tcp, request) : nats.prepare(transport.nats_tcp, request);
   }
 
   function start(instance: InstanceRecord, request: ClientRequest, handlers: ResponseHandlers): StartedRequest {
@@ -151,7 +151,6 @@ export async function openClient(options: ClientOptions): Promise<Client> {
       return call;
     }
     try {
-      const [authority, path] = splitTransport(instance);
       const head = encodeRequestHead({
         id,
         codec,
@@ -159,23 +158,15 @@ export async function openClient(options: ClientOptions): Promise<Client> {
         metadata: request.metadata ?? {},
       });
       const body = codec === "msgpack" ? encodeMsgpack(request.body) : encodeText(stringifyJson(request.body));
-      const frame = encodeRequestFrame({
-        path: encodeText(path),
-        headers: encodeText(JSON.stringify({
-          ...request.headers,
-          "x-endpoint-path": path,
-          "request-id": id,
-          "x-frontend-send-ts-ns": String(BigInt(Math.round(clock.wallTime() * 1000)) * 1000n),
-        })),
-        payload: encodeTwoPart(head, body),
-      });
-      if (frame.length > maxFrameBytes) {
-        throw new RangeError(`${frame.length} bytes, at most ${maxFrameBytes} are allowed`);
-      }
+      const headers = {
+        ...request.headers,
+        "request-id": id,
+        "x-frontend-send-ts-ns": String(BigInt(Math.round(clock.wallTime() * 1000)) * 1000n),
+      };
+      const departing = prepare(instance, { call, headers, envelope: encodeTwoPart(head, body) });
       callHomes.expect(call);
-      const link = linkTo(authority);
-      call.onSettled = () => callHomes.forget(call, link.release(call));
-      link.send(frame, call);
+      call.onSettled = () => callHomes.forget(call, departing.release());
+      departing.send();
     } catch (cause) {
       const message = `Cannot send request: ${cause instanceof Error ? cause.message : cause}`;
       call.lose(clientError("InvalidRequest", "request.invalid_argument", message, cause));
@@ -198,7 +189,7 @@ export async function openClient(options: ClientOptions): Promise<Client> {
     async [Symbol.asyncDispose]() {
       isClosed = true;
       for (const call of [...calls]) call.kill(cancelled("client closed"));
-      await Promise.all([...links.values()].map((link) => link[Symbol.asyncDispose]()));
+      await Promise.all([tcp[Symbol.asyncDispose](), nats[Symbol.asyncDispose]()]);
       await callHomes[Symbol.asyncDispose]();
       lingering[Symbol.dispose]();
     },
@@ -211,23 +202,6 @@ function nameOf(instance: InstanceRecord): string {
 
 function hostOf(host: string | undefined): Partial<SocketAddress> {
   return host === undefined ? {} : { host };
-}
-
-/** `ip:port/path`, split at the first slash. */
-function splitTransport({ transport }: InstanceRecord): [authority: string, path: string] {
-  if (!("tcp" in transport)) throw new TypeError("this client reaches workers over the tcp request plane only");
-  const { tcp } = transport;
-  const text = tcp.startsWith("tcp://") ? tcp.slice("tcp://".length) : tcp;
-  const slash = text.indexOf("/");
-  if (slash < 0) throw new SyntaxError(`${tcp} has no endpoint path`);
-  return [text.slice(0, slash), text.slice(slash + 1)];
-}
-
-function parseAddress(authority: string): SocketAddress {
-  const colon = authority.lastIndexOf(":");
-  const port = Number(authority.slice(colon + 1));
-  if (colon < 1 || !Number.isInteger(port)) throw new SyntaxError(`${authority} is no address`);
-  return { host: authority.slice(0, colon).replace(/^\[|\]$/g, ""), port };
 }
 
 function formatAddress({ host, port }: SocketAddress): string {

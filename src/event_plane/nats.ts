@@ -4,7 +4,8 @@
  * @module
  */
 import type { Log } from "../observe/log.ts";
-import { type Clock, delay, type Files, type Random } from "../platform/platform.ts";
+import type { NatsLink } from "../nats/link.ts";
+import { type Clock, delay, type Random } from "../platform/platform.ts";
 import {
   decodeEnvelope,
   encodeEnvelope,
@@ -17,20 +18,12 @@ import {
 import type { EventTransport } from "../protocol/event_record.ts";
 import { DEFAULT_HIGH_WATER_MARK } from "../zmtp/mod.ts";
 import type { EventPlane, EventPublisher, EventStats, ReadBack } from "./event_plane.ts";
-import { type NatsLink, openNatsLink } from "./nats_link.ts";
 import { type NatsCounts, NatsOutbox } from "./nats_outbox.ts";
-import type { NatsServers } from "./nats_servers.ts";
 
 /** Settings of {@linkcode openNats}. */
 export interface NatsOptions {
-  /** Where NATS is. */
-  readonly servers: NatsServers;
-  /** How long the first connection may take. @unit milliseconds */
-  readonly patienceMs: number;
-  /** Ends the attempts to connect. */
-  readonly signal?: AbortSignal;
-  /** Credentials. */
-  readonly files: Files;
+  /** The connection, which others may use too. */
+  readonly link: NatsLink;
   /** Time, but for the library's own. */
   readonly clock: Clock;
   /** Publishers' ids. */
@@ -53,14 +46,9 @@ interface Shared {
   readonly log: Log;
 }
 
-/**
- * Connects and opens the plane: one connection for all publishers of the worker.
- *
- * @throws {DynamoError} `CannotConnect` if no server is there in time or none lets the worker in.
- */
-export async function openNats(options: NatsOptions): Promise<EventPlane> {
-  const { clock, random, log } = options;
-  const link = await openNatsLink(options);
+/** Opens the plane: one connection for all publishers of the worker, which is open for as long as they are. */
+export function openNats(options: NatsOptions): EventPlane {
+  const { link, clock, random, log } = options;
   const full = () => log.warn("Events are lost: NATS takes them too slowly, or has been gone for too long");
   const outbox = new NatsOutbox(link, { ...DEFAULT_HIGH_WATER_MARK, window: WINDOW_BYTES }, full);
   const shared: Shared = { link, outbox, clock, random, log };
@@ -71,7 +59,6 @@ export async function openNats(options: NatsOptions): Promise<EventPlane> {
     async [Symbol.asyncDispose]() {
       await linger(shared);
       outbox.clear();
-      await link[Symbol.asyncDispose]();
     },
   };
 }
@@ -124,10 +111,12 @@ class NatsPublisher implements EventPublisher {
     const { link } = this.#shared;
     const message = Promise.withResolvers<void>();
     let fault: Error | null = null;
-    const take = (bytes: Uint8Array) => {
-      if (isFrom(this.id, bytes)) message.resolve();
-    };
-    const subscription = link.subscribe(this.#subject, take, (error) => fault = error);
+    const subscription = link.subscribe(this.#subject, {
+      take: ({ bytes }) => {
+        if (isFrom(this.id, bytes)) message.resolve();
+      },
+      refused: (error) => fault = error,
+    });
     return {
       address: this.#subject,
       begun: link.flush().then((isThere) => isThere ? undefined : new Promise(() => {})),

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { NatsLink } from "./nats_link.ts";
+import type { NatsLink } from "../nats/link.ts";
 
 /** Counts of one publisher. */
 export interface NatsCounts {
@@ -15,7 +15,7 @@ export interface NatsCounts {
 }
 
 /** A message and whose it is. */
-export interface NatsMessage {
+export interface OutboxMessage {
   /** Where it goes. */
   readonly subject: string;
   /** What it says. */
@@ -43,7 +43,7 @@ export class NatsOutbox {
   readonly #room: NatsRoom;
   readonly #full: () => void;
   /** Before `#first` there are none any more, before `#next` they are on their way. */
-  #queue: NatsMessage[] = [];
+  #queue: OutboxMessage[] = [];
   #next = 0;
   #bytes = 0;
   #sentBytes = 0;
@@ -60,7 +60,7 @@ export class NatsOutbox {
   }
 
   /** Takes a message, or counts it as dropped. */
-  add(message: NatsMessage): void {
+  add(message: OutboxMessage): void {
     const { length } = message.bytes;
     const isTooMuch = this.#bytes + length > this.#room.bytes || this.#queue.length >= this.#room.messages;
     if (isTooMuch && this.#queue.length > 0) {

@@ -29,8 +29,9 @@ export function decodeEnvelope(raw: RawRequest): Envelope {
   const envelope = decodeTwoPart(raw.payload);
   if (envelope === null) throw new SyntaxError("the payload is no two-part envelope");
   const head = decodeRequestHead(envelope.header);
+  const headers = raw.headers instanceof Uint8Array ? decodeHeaders(raw.headers) : raw.headers;
   // The plane's views end with the call; the body is read later.
-  return { head, headers: decodeHeaders(raw.headers), body: envelope.body.slice() };
+  return { head, headers, body: envelope.body.slice() };
 }
 
 /**

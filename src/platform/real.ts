@@ -12,6 +12,7 @@ import { httpClients } from "./http_client.ts";
 import type { Clock, Platform, Process, Random } from "./platform.ts";
 import { programs } from "./programs.ts";
 import { realWatchdog } from "./real_watchdog.ts";
+import { runtimeName } from "./runtime.ts";
 import { nodeNet } from "./tcp_node.ts";
 import { bunNet } from "./tcp_bun.ts";
 
@@ -129,11 +130,6 @@ const thisProcess: Process = {
   printError: (line) => void process.stderr.write(line + "\n"),
   isErrorTerminal: process.stderr.isTTY === true,
 };
-
-function runtimeName(): string {
-  const { deno, bun, node } = process.versions;
-  return deno !== undefined ? `deno ${deno}` : bun !== undefined ? `bun ${bun}` : `node ${node}`;
-}
 
 /** The platform of this machine. */
 export const realPlatform: Platform = {

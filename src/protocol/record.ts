@@ -99,6 +99,23 @@ export function requestPath(name: EndpointName, instanceId: bigint): string {
   return [hexId(instanceId), ...names.map((part) => part.replaceAll("%", "%25").replaceAll("/", "%2F"))].join("/");
 }
 
+/**
+ * The NATS subject on which an endpoint takes requests.
+ *
+ * @throws {SyntaxError} If the names cannot be part of a subject.
+ * @source dynamo-runtime 1.6.1, nats request plane: names as they are
+ */
+export function requestSubject(name: EndpointName, instanceId: bigint): string {
+  const subject = `${name.namespace}_${name.component}.${name.endpoint}-${hexId(instanceId)}`;
+  if (/\s|\.\.|^\./.test(subject) || subject.split(".").some((token) => token === "*" || token === ">")) {
+    const what = "white space, an empty part between dots, or a wildcard";
+    throw new SyntaxError(
+      `${endpointPath(name)} cannot be a NATS subject: there is ${what} in ${JSON.stringify(subject)}`,
+    );
+  }
+  return subject;
+}
+
 /** Encodes an endpoint record in the key order of the reference worker. */
 export function encodeInstance(record: InstanceRecord): string {
   return stringifyJson({ type: "Endpoint", ...orderedInstance(record) });

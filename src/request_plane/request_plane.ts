@@ -7,8 +7,8 @@ import type { EndpointName, InstanceTransport } from "../protocol/record.ts";
 
 /** A request as a plane delivers it. Its views are valid during the call only. */
 export interface RawRequest {
-  /** Headers of the transport, a JSON object of strings in UTF-8; may be empty. */
-  readonly headers: Uint8Array;
+  /** Headers of the transport: as they are, or as a JSON object of strings in UTF-8, which may be empty. */
+  readonly headers: Uint8Array | Readonly<Record<string, string>>;
   /** The two-part envelope. */
   readonly payload: Uint8Array;
 }
@@ -21,16 +21,20 @@ export interface RawRequest {
  */
 export type Accept = (request: RawRequest) => string | null;
 
-/** An endpoint that takes requests. Disposing it refuses further ones; those accepted go on. */
-export interface ServedEndpoint extends Disposable {
+/** An endpoint that takes requests. Disposing it takes or refuses what has come, and then no more; those accepted go on. */
+export interface ServedEndpoint extends AsyncDisposable {
   /** How a frontend reaches it. */
   readonly transport: InstanceTransport;
 }
 
-/** One listener for all endpoints of a worker. Disposing it closes the listener and every connection. */
+/** One way in for all endpoints of a worker. Disposing it closes what it has opened. */
 export interface RequestPlane extends AsyncDisposable {
   /** Name of the plane, as in `--request-plane`. */
   readonly name: string;
-  /** Starts to take requests for an endpoint. */
-  serve(name: EndpointName, instanceId: bigint, accept: Accept): ServedEndpoint;
+  /**
+   * Starts to take requests for an endpoint; resolves when whoever is told of it can reach it.
+   *
+   * @throws {DynamoError} If that cannot be.
+   */
+  serve(name: EndpointName, instanceId: bigint, accept: Accept): Promise<ServedEndpoint>;
 }

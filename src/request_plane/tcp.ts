@@ -79,13 +79,13 @@ export async function openTcpRequestPlane(options: TcpRequestPlaneOptions): Prom
 
   return {
     name: "tcp",
-    serve(name: EndpointName, instanceId: bigint, accept: Accept): ServedEndpoint {
+    serve(name: EndpointName, instanceId: bigint, accept: Accept): Promise<ServedEndpoint> {
       const path = requestPath(name, instanceId);
       endpoints.set(path, accept);
-      return {
+      return Promise.resolve({
         transport: { tcp: `${address}/${path}` },
-        [Symbol.dispose]: () => void endpoints.delete(path),
-      };
+        [Symbol.asyncDispose]: () => Promise.resolve(void endpoints.delete(path)),
+      });
     },
     async [Symbol.asyncDispose](): Promise<void> {
       sweep[Symbol.dispose]();

@@ -11,14 +11,16 @@ import { openKubernetesDiscovery } from "../discovery/kubernetes.ts";
 import { MemStore, openMemDiscovery } from "../discovery/mem.ts";
 import type { EventPlane } from "../event_plane/event_plane.ts";
 import { openNats } from "../event_plane/nats.ts";
-import { readNatsServers } from "../event_plane/nats_servers.ts";
 import { openZmqBroker, parseBroker, type ZmqBroker } from "../event_plane/zmq_broker.ts";
 import { findBroker } from "../event_plane/zmq_broker_lookup.ts";
 import { openZmqDirect } from "../event_plane/zmq_direct.ts";
+import { type NatsLink, openNatsLink } from "../nats/link.ts";
+import { readNatsServers } from "../nats/servers.ts";
 import { type Log, targetLog } from "../observe/log.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { DynamoError } from "../protocol/error.ts";
 import { resolveAdvertisedHost, resolveListenHost } from "../protocol/address.ts";
+import { openNatsRequestPlane } from "../request_plane/nats.ts";
 import type { RequestPlane } from "../request_plane/request_plane.ts";
 import { openTcpRequestPlane } from "../request_plane/tcp.ts";
 import type { ResponsePlane } from "../response_plane/response_plane.ts";
@@ -43,6 +45,12 @@ export interface BackendParts {
   readonly lost?: (error: DynamoError) => void;
   /** Nothing will be put into discovery. @default false */
   readonly isReader?: boolean;
+}
+
+/** What planes are made of. */
+interface PlaneParts extends BackendParts {
+  /** The connection that they share, opened when the first asks for it. */
+  readonly nats: () => Promise<NatsLink>;
 }
 
 /** Folder of the file backend when none is named. @source dynamo-runtime 1.6.1, `DYN_FILE_KV` */
@@ -94,6 +102,8 @@ export const BACKENDS = {
         maxMessageBytes: options.maxMessageBytes,
       });
     },
+    nats: async ({ platform: { clock }, log, nats }: PlaneParts): Promise<RequestPlane> =>
+      openNatsRequestPlane({ link: await nats(), clock, log: targetLog(log, "stator::request_plane") }),
   },
   eventPlane: {
     zmq: async (parts: BackendParts): Promise<EventPlane> => {
@@ -106,14 +116,8 @@ export const BACKENDS = {
       const bind = options.discoveryBackend === "mem" ? advertise : advertise.includes(":") ? "::" : "0.0.0.0";
       return openZmqDirect({ ...world, bind, advertise });
     },
-    nats: ({ platform: { clock, random, files }, options, log, stop }: BackendParts): Promise<EventPlane> =>
-      openNats({
-        servers: readNatsServers(options),
-        patienceMs: 1000 * options.natsConnectTimeoutSeconds,
-        log: targetLog(log, "stator::event_plane"),
-        ...{ clock, random, files },
-        ...(stop === undefined ? {} : { signal: stop }),
-      }),
+    nats: async ({ platform: { clock, random }, log, nats }: PlaneParts): Promise<EventPlane> =>
+      openNats({ link: await nats(), clock, random, log: targetLog(log, "stator::event_plane") }),
   },
   responsePlane: {
     tcp: ({ platform, options }: BackendParts): ResponsePlane =>
@@ -162,9 +166,11 @@ export interface Planes extends AsyncDisposable {
 }
 
 /** Opens the planes that the options name. */
-export async function openPlanes(parts: BackendParts): Promise<Planes> {
+export async function openPlanes(backendParts: BackendParts): Promise<Planes> {
   await using undo = new AsyncDisposableStack();
-  const { options } = parts;
+  const { options } = backendParts;
+  let link: NatsLink | null = null;
+  const parts = { ...backendParts, nats: async () => link ??= undo.use(await connectNats(backendParts)) };
   const responses = undo.use(pick(BACKENDS.responsePlane, options.responsePlane)(parts));
   const requests = undo.use(await pick(BACKENDS.requestPlane, options.requestPlane)(parts));
   // Nobody outside this process can find a publisher on mem discovery.
@@ -183,6 +189,21 @@ export function createMemStore(): MemStore {
 /** Opens the discovery that the options name, for a party that is no worker. */
 export function openDiscovery(parts: BackendParts): Promise<Discovery> {
   return pick(BACKENDS.discovery, parts.options.discoveryBackend)({ ...parts, isReader: true });
+}
+
+/**
+ * Connects to the NATS that the options name.
+ *
+ * @throws {DynamoError} `CannotConnect` if no server is there in time or none lets us in.
+ */
+export function connectNats({ platform: { clock, files }, options, log, stop }: BackendParts): Promise<NatsLink> {
+  return openNatsLink({
+    servers: readNatsServers(options),
+    patienceMs: 1000 * options.natsConnectTimeoutSeconds,
+    log: targetLog(log, "stator::nats"),
+    ...{ clock, files },
+    ...(stop === undefined ? {} : { signal: stop }),
+  });
 }
 
 function pick<T>(rows: Readonly<Record<string, T>>, name: string): T {

@@ -74,7 +74,7 @@ export async function serveRecovery(
     log,
     deadlineMs: 0,
   });
-  const endpoint = requests.serve(name, discovery.instanceId, accept);
+  const endpoint = await requests.serve(name, discovery.instanceId, accept);
   const instance: InstanceRecord = {
     ...name,
     instance_id: discovery.instanceId,
@@ -86,7 +86,7 @@ export async function serveRecovery(
   try {
     await discovery.put(key, encodeInstance(instance));
   } catch (error) {
-    endpoint[Symbol.dispose]();
+    await endpoint[Symbol.asyncDispose]();
     throw error;
   }
   return {
@@ -94,7 +94,7 @@ export async function serveRecovery(
     async [Symbol.asyncDispose]() {
       await discovery.delete(key);
       admission.close();
-      endpoint[Symbol.dispose]();
+      await endpoint[Symbol.asyncDispose]();
       await admission.idle();
     },
   };

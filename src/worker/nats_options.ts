@@ -13,7 +13,7 @@ export const NATS_OPTIONS: readonly OptionRow[] = [
     type: "string",
     default: "nats://localhost:4222",
     group: "NATS",
-    help: "servers for --event-plane nats, nats:// or tls://, joined by commas",
+    help: "servers for --request-plane and --event-plane nats, nats:// or tls://, joined by commas",
   },
   {
     key: "natsUsername",

@@ -52,7 +52,7 @@ export interface WorkerOptions {
   readonly fileKv?: string;
   /** Serve the model's files from the system server. @default true @env DYN_SELF_HOST_METADATA */
   readonly selfHostMetadata?: boolean;
-  /** How requests arrive. @default "tcp" @env DYN_REQUEST_PLANE */
+  /** How requests arrive: `tcp` or `nats`. @default "tcp" @env DYN_REQUEST_PLANE */
   readonly requestPlane?: string;
   /** How answers leave. @default "tcp" @env DYN_RESPONSE_PLANE */
   readonly responsePlane?: string;

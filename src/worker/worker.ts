@@ -258,9 +258,8 @@ export class WorkerLife {
     const serving = { engine, options, planes, admission, hold, metrics, name, role, clock, engineClock };
     const parts = requestParts({ ...serving, begun: events.begun, log: pipelineLog });
     const served = canary === null ? {} : { served: () => canary.active() };
-    const endpoint = undo.use(
-      planes.requests.serve(name, planes.discovery.instanceId, createAccept({ ...parts, ...served })),
-    );
+    const accept = createAccept({ ...parts, ...served });
+    const endpoint = undo.use(await connect(planes.requests.serve(name, instanceId, accept)));
     undo.defer(() => departure.endRequests()); //                                          4. no request is left
     undo.defer(() => budget.grace()); //                                                        3. still serving
     const { transport } = endpoint;

@@ -3,15 +3,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { EventPlane } from "../../src/event_plane/event_plane.ts";
 import { openNats } from "../../src/event_plane/nats.ts";
-import type { NatsAuth } from "../../src/event_plane/nats_servers.ts";
+import { openNatsLink } from "../../src/nats/link.ts";
 import { createLog } from "../../src/observe/log.ts";
+import type { Clock } from "../../src/platform/platform.ts";
 import { realPlatform } from "../../src/platform/real.ts";
-import type { DynamoError } from "../../src/protocol/error.ts";
 import { decodeEnvelope, type EventScope } from "../../src/protocol/event.ts";
 import { FakeClock } from "../support/fake_clock.ts";
-import { openFakeNats } from "../support/fake_nats.ts";
-import { MemoryFiles } from "../support/files.ts";
-import { freePort } from "../support/processes.ts";
+import { natsAt, openFakeNats } from "../support/fake_nats.ts";
 import { eventually } from "../support/worker_rig.ts";
 import { bytes } from "../support/zmtp_peer.ts";
 
@@ -20,25 +18,20 @@ const SCOPE: EventScope = {
   endpoint: { namespace: "dynamo", component: "back.end", name: "generate" },
 };
 const SUBJECT = "namespace.dynamo.component.back%2Eend.endpoint.generate.kv-events";
-const USER: NatsAuth = { kind: "password", user: "user", password: "user" };
 
 interface Opened extends AsyncDisposable {
   readonly plane: EventPlane;
   readonly lines: string[];
 }
 
-async function open(port: number, more: Partial<Parameters<typeof openNats>[0]> = {}): Promise<Opened> {
+async function open(port: number, clock: Clock = realPlatform.clock): Promise<Opened> {
   const lines: string[] = [];
-  const plane = await openNats({
-    servers: { addresses: [`127.0.0.1:${port}`], auth: USER, tls: null },
-    patienceMs: 0,
-    files: new MemoryFiles(realPlatform.clock),
-    clock: realPlatform.clock,
-    random: realPlatform.random,
-    log: createLog({ level: "debug", wallTime: () => 0, write: (line) => void lines.push(line) }),
-    ...more,
-  });
-  return { plane, lines, [Symbol.asyncDispose]: () => plane[Symbol.asyncDispose]() };
+  const log = createLog({ level: "debug", wallTime: () => 0, write: (line) => void lines.push(line) });
+  await using undo = new AsyncDisposableStack();
+  const link = undo.use(await openNatsLink({ ...natsAt(port), log }));
+  const plane = undo.use(openNats({ link, clock, random: realPlatform.random, log }));
+  const opened = undo.move();
+  return { plane, lines, [Symbol.asyncDispose]: () => opened.disposeAsync() };
 }
 
 test("a message is the bare envelope under the scope's subject, and the channel says its prefix", async () => {
@@ -136,7 +129,7 @@ test("a message longer than the server takes is dropped, counted, and told once;
   publisher.publish(bytes("short"));
   await server.got(1);
   assert.deepEqual([publisher.stats.published, publisher.stats.dropped], [3, 2]);
-  const told = opened.lines.filter((line) => line.includes("max_payload"));
+  const told = opened.lines.filter((line) => line.includes("raise its max_payload"));
   assert.equal(told.length, 1);
   assert.match(told[0]!, /kv-events.*limit=1000/);
 });
@@ -169,7 +162,7 @@ test("closing sends what waits; it waits for no server that is gone, and a momen
   assert.equal(publisher.stats.published, 1000);
 
   const clock = new FakeClock();
-  const mute = await open(server.port, { clock });
+  const mute = await open(server.port, clock);
   server.answers = false;
   const silent = await mute.plane.publisher(SCOPE, "kv-events");
   silent.publish(bytes("x"));
@@ -184,56 +177,4 @@ test("closing sends what waits; it waits for no server that is gone, and a momen
   await eventually("the loss", () => left.lines.some((line) => line.includes("Lost")));
   (await left.plane.publisher(SCOPE, "kv-events")).publish(bytes("x"));
   await left[Symbol.asyncDispose]();
-});
-
-test("no server: one attempt with no patience, else one warning until it is there", async () => {
-  const port = await freePort();
-  await assert.rejects(
-    open(port),
-    (error: DynamoError) =>
-      error.kind === "CannotConnect" && /NATS at 127\.0\.0\.1:\d+: .*set NATS_SERVER/.test(error.message) &&
-      !error.message.includes("\n"),
-  );
-  const clock = new FakeClock();
-  const lines: string[] = [];
-  const log = createLog({ level: "info", wallTime: () => 0, write: (line) => void lines.push(line) });
-  const opening = open(port, { clock, patienceMs: 60_000, log });
-  await eventually("the warning", () => lines.some((line) => line.includes("NATS is not there yet")));
-  await using server = await openFakeNats({ port });
-  let opened: Opened | null = null;
-  void opening.then((it) => opened = it);
-  await eventually("the plane", async () => {
-    await clock.advance(1000);
-    return opened !== null;
-  });
-  assert.equal(lines.filter((line) => line.includes("not there yet")).length, 1);
-  assert.equal(server.connects.length, 1);
-  await (await opening)[Symbol.asyncDispose]();
-});
-
-test("a stop ends the attempts to connect", async () => {
-  const stop = new AbortController();
-  const clock = new FakeClock();
-  const opening = open(await freePort(), { clock, patienceMs: 60_000, signal: stop.signal });
-  stop.abort();
-  await assert.rejects(opening, { kind: "CannotConnect" });
-  assert.equal(clock.pendingTimers, 0);
-});
-
-test("a server that does not let us in ends the start at once", async () => {
-  await using server = await openFakeNats({ isWelcome: ({ auth_token }) => auth_token === "right" });
-  const addresses = [`127.0.0.1:${server.port}`];
-  const servers = (token: string) => ({ addresses, auth: { kind: "token", token } as const, tls: null });
-  await assert.rejects(
-    open(server.port, { servers: servers("wrong"), patienceMs: 60_000 }),
-    (error: DynamoError) =>
-      error.kind === "CannotConnect" && /Authorization Violation.*NATS_AUTH_/i.test(error.message),
-  );
-  await using _opened = await open(server.port, { servers: servers("right") });
-});
-
-test("credentials come from a file, and one that is not there is named", async () => {
-  const auth = { kind: "credentials", file: "/nats.creds" } as const;
-  const servers = { addresses: ["127.0.0.1:1"], auth, tls: null };
-  await assert.rejects(open(1, { servers }), /NATS_AUTH_CREDENTIALS_FILE: cannot read \/nats\.creds/);
 });

@@ -9,6 +9,7 @@ import {
   askAgain,
   prompt,
   report,
+  requestsOver,
   ROUNDS,
   served,
   startEngine,
@@ -30,25 +31,29 @@ function questions(worker: Child): string[] {
   );
 }
 
-test("a router that starts later knows what was stored before", LIMIT, async (t) => {
-  if (!requirePeers(t)) return;
-  using store = makeStore("kv-restart");
-  const first = await startKvFrontend(store);
-  await using one = await startEngine(store);
-  await using two = await startEngine(store);
-  await served(store, first, 2);
-  const { homes } = await affinity(first);
-  await first[Symbol.asyncDispose]();
-  await using second = await startKvFrontend(store);
-  await served(store, second, 2);
-  await until("both to be asked", 20_000, () => [one, two].every((worker) => questions(worker).length === 2));
-  const found = await askAgain(second, homes);
-  report("router restarted", found);
-  console.log(`asked: ${questions(one).join(", ")}; ${questions(two).join(", ")}`);
-  assert.ok(found.same >= 0.99 * ROUNDS, `${found.same}`);
-  assert.ok(found.hitRate > 0.99, `${found.hitRate}`);
-  assert.deepEqual(second.complaints(), []);
-});
+for (const plane of ["TCP", "NATS"]) {
+  test(`a router that starts later knows what was stored before, and asks over ${plane}`, LIMIT, async (t) => {
+    if (!requirePeers(t)) return;
+    using store = makeStore("kv-restart");
+    await using nats = plane === "NATS" ? await startNats() : null;
+    const env = nats === null ? {} : requestsOver(nats);
+    const first = await startKvFrontend(store, env);
+    await using one = await startEngine(store, env);
+    await using two = await startEngine(store, env);
+    await served(store, first, 2);
+    const { homes } = await affinity(first);
+    await first[Symbol.asyncDispose]();
+    await using second = await startKvFrontend(store, env);
+    await served(store, second, 2);
+    await until("both to be asked", 20_000, () => [one, two].every((worker) => questions(worker).length === 2));
+    const found = await askAgain(second, homes);
+    report(`router restarted, over ${plane}`, found);
+    console.log(`asked: ${questions(one).join(", ")}; ${questions(two).join(", ")}`);
+    assert.ok(found.same >= 0.99 * ROUNDS, `${found.same}`);
+    assert.ok(found.hitRate > 0.99, `${found.hitRate}`);
+    assert.deepEqual(second.complaints(), []);
+  });
+}
 
 test("an event that was lost on its way is asked for", LIMIT, async (t) => {
   if (!requirePeers(t)) return;

@@ -24,11 +24,12 @@ export interface Layer {
 const SEAMS = ["platform seam", "discovery seam", "request plane seam", "response plane seam", "event plane seam"];
 
 /** Seams and implementations of planes and discovery. */
-const PLANE = ["platform seam", "protocol", "zmtp", "observe"];
+const PLANE = ["platform seam", "protocol", "zmtp", "nats", "observe"];
 
 const EVERYTHING_IN_SRC = [
-  ...["protocol", "engine", ...SEAMS, "platform", "real platform", "zmtp", "model", "observe", "request plane"],
+  ...["protocol", "engine", ...SEAMS, "platform", "real platform", "zmtp", "nats", "model", "observe"],
   ...[
+    "request plane",
     "response plane",
     "event plane",
     "discovery",
@@ -52,10 +53,12 @@ export const LAYERS: readonly Layer[] = [
   },
   { name: "engine", files: /^src\/engine\//, layers: ["protocol"] },
   { name: "platform seam", files: /^src\/platform\/platform\.ts$/, layers: [] },
+  // Imports nothing of ours, since what it imports is parsed by runtimes that know less.
+  { name: "runtime", files: /^src\/platform\/runtime\.ts$/, layers: [], packages: ["node:"] },
   {
     name: "real platform",
     files: /^src\/platform\/real\w*\.ts$/,
-    layers: ["platform", "platform seam"],
+    layers: ["runtime", "platform", "platform seam"],
     packages: ["node:", "bun:", "@nats-io/"],
   },
   {
@@ -65,6 +68,12 @@ export const LAYERS: readonly Layer[] = [
     packages: ["node:", "@nats-io/"],
   },
   { name: "zmtp", files: /^src\/zmtp\//, layers: ["platform seam"] },
+  {
+    name: "nats",
+    files: /^src\/nats\//,
+    layers: ["platform seam", "protocol", "observe"],
+    packages: ["@nats-io/"],
+  },
   {
     name: "model",
     files: /^src\/model\//,
@@ -94,7 +103,6 @@ export const LAYERS: readonly Layer[] = [
     name: "request plane",
     files: /^src\/request_plane\//,
     layers: ["request plane seam", ...PLANE],
-    packages: ["@nats-io/"],
   },
   {
     name: "response plane seam",
@@ -109,7 +117,6 @@ export const LAYERS: readonly Layer[] = [
     layers: ["event plane seam", ...PLANE],
     // Brokers are found there.
     types: ["discovery seam"],
-    packages: ["@nats-io/"],
   },
   { name: "kv", files: /^src\/kv\//, layers: ["protocol", "engine", "zmtp", "observe"], types: SEAMS },
   { name: "client", files: /^src\/client\//, layers: ["platform seam", "protocol"], types: SEAMS },
@@ -122,7 +129,10 @@ export const LAYERS: readonly Layer[] = [
   {
     name: "backends",
     files: /^src\/worker\/backends\.ts$/,
-    layers: ["worker", "discovery", "request plane", "response plane", "event plane", "protocol", "observe", ...SEAMS],
+    layers: [
+      ...["worker", "discovery", "request plane", "response plane", "event plane", "nats", "protocol", "observe"],
+      ...SEAMS,
+    ],
   },
   {
     name: "worker",
@@ -139,7 +149,17 @@ export const LAYERS: readonly Layer[] = [
   {
     name: "serve",
     files: /^src\/serve\.ts$/,
-    layers: ["worker", "backends", "platform", "real platform", "platform seam", "engine", "observe", "protocol"],
+    layers: [
+      "worker",
+      "backends",
+      "platform",
+      "runtime",
+      "real platform",
+      "platform seam",
+      "engine",
+      "observe",
+      "protocol",
+    ],
     dynamic: ["gateway", "otel"],
   },
   {
@@ -164,9 +184,9 @@ export const LAYERS: readonly Layer[] = [
   {
     name: "main",
     files: /^main\.ts$/,
-    layers: ["command table"],
+    layers: ["runtime"],
     types: ["engine"],
-    dynamic: ["commands", "engines", "compile"],
+    dynamic: ["command table", "commands", "engines", "compile"],
   },
   // Pure, so that a worker's clock and a replay's virtual one can drive the same code.
   { name: "simulated engines", files: /^engines\/mocker\/(?!live\/)/, layers: [] },

@@ -41,7 +41,7 @@ async function start(accept: Accept = () => null) {
   };
   const host = { bind: "127.0.0.1", advertise: "127.0.0.1" };
   const plane = undo.use(await openTcpRequestPlane({ net, clock, log, host, port: 0, maxMessageBytes: MAX }));
-  const served = plane.serve(NAME, 0x7bn, accept);
+  const served = await plane.serve(NAME, 0x7bn, accept);
   const { transport } = served;
   assert.ok("tcp" in transport);
   const address = transport.tcp.split("/")[0]!;
@@ -121,14 +121,14 @@ test("a path that is not UTF-8 is unavailable", async () => {
 
 test("an endpoint that was disposed refuses, others of the listener go on", async () => {
   await using plane = await start();
-  const other = plane.plane.serve({ ...NAME, endpoint: "other" }, 0x7bn, () => null);
+  const other = await plane.plane.serve({ ...NAME, endpoint: "other" }, 0x7bn, () => null);
   const link = await plane.dial();
-  plane.served[Symbol.dispose]();
+  await plane.served[Symbol.asyncDispose]();
   link.write(frame(), frame("7b/dynamo/backend/other"));
   const [refused, accepted] = await link.acked(2);
   assert.match(refused!, /^Server unavailable: /);
   assert.equal(accepted, "");
-  other[Symbol.dispose]();
+  await other[Symbol.asyncDispose]();
 });
 
 test("a frame above the limit is refused once, then the connection ends in order; others go on", async () => {

@@ -8,6 +8,7 @@ import { DynamoError } from "../../src/protocol/error.ts";
 import { chunk } from "../../src/protocol/output.ts";
 import { serveOn } from "../../src/serve.ts";
 import { WORKER_OPTIONS } from "../../src/worker/option_rows.ts";
+import { openFakeNats } from "../support/fake_nats.ts";
 import { eventually, platformWith, probeEngine } from "../support/worker_rig.ts";
 
 /** A process that keeps what is printed and gets its signals from the test. */
@@ -52,6 +53,27 @@ for (const signal of ["SIGTERM", "SIGINT"]) {
     assert.equal(listeners(), 0);
   });
 }
+
+test("the gateway reaches its own worker over NATS", async () => {
+  await using server = await openFakeNats();
+  const { platform, out, fire } = fakeProcess({ NATS_SERVER: `nats://127.0.0.1:${server.port}` });
+  const { engine } = probeEngine(async function* () {
+    yield { token_ids: [1], finish_reason: "length" };
+  });
+  const exit = serveOn(platform, engine, { argv: ["--request-plane", "nats", "--gateway-port", "0"] });
+  await eventually("the gateway", () => out.some((line) => line.startsWith("Gateway listening")));
+  const origin = /http:\S+(?=,)/.exec(out.find((line) => line.startsWith("Gateway listening"))!)![0];
+  const response = await fetch(`${origin}/v1/chat/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ model: "probe", messages: [{ role: "user", content: "x" }] }),
+  });
+  const { choices } = await response.json() as { readonly choices: readonly { readonly finish_reason: string }[] };
+  assert.deepEqual([response.status, choices[0]!.finish_reason], [200, "length"]);
+  assert.equal(server.connects.length, 2, "the worker's and the gateway's");
+  fire("SIGTERM");
+  assert.equal(await exit, 0);
+});
 
 test("a signal during start ends serve() with code 0, without serving", async () => {
   const { engine, probe } = probeEngine(generate, {

@@ -176,6 +176,11 @@ export async function startNats(): Promise<PlaneProcess & { readonly child: Chil
   return { env, child, port, [Symbol.asyncDispose]: () => child[Symbol.asyncDispose]() };
 }
 
+/** Variables of workers and frontends whose requests go over that NATS too. */
+export function requestsOver({ env }: PlaneProcess): Env {
+  return { ...env, DYN_REQUEST_PLANE: "nats" };
+}
+
 /** A NATS server on a port; it is not ready yet. */
 export function startNatsOn(port: number): Child {
   const executable = join(dirname(PYTHON), "nats-server");

@@ -2,16 +2,23 @@
  * A connection to NATS that is made again, for ever, whenever it is lost.
  *
  * The library opens the sockets itself, so that they do not go through the platform's `Net` and its timers are real; a
- * simulated worker publishes over another plane. It is loaded here, when somebody asks for a connection, and nowhere
- * else; none of its types leave this file.
+ * simulated worker uses other planes. It is loaded here, when somebody asks for a connection, and nowhere else; none of
+ * its types leave this file.
  *
  * @module
  */
-import type { Authenticator, ConnectionOptions, NatsConnection, TlsOptions } from "@nats-io/transport-node";
+import type {
+  Authenticator,
+  ConnectionOptions,
+  Msg,
+  MsgHdrs,
+  NatsConnection,
+  TlsOptions,
+} from "@nats-io/transport-node";
 import type { Log } from "../observe/log.ts";
 import { type Clock, delay, type Files } from "../platform/platform.ts";
 import { DynamoError } from "../protocol/error.ts";
-import type { NatsAuth, NatsServers, NatsTls } from "./nats_servers.ts";
+import type { NatsAuth, NatsServers, NatsTls } from "./servers.ts";
 
 /** Settings of {@linkcode openNatsLink}. */
 export interface NatsLinkOptions {
@@ -29,6 +36,30 @@ export interface NatsLinkOptions {
   readonly signal?: AbortSignal;
 }
 
+/** A message as it came. Its view is valid during the call only. */
+export interface NatsMessage {
+  /** What it says. */
+  readonly bytes: Uint8Array;
+  /** Its headers, the first value of each. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Answers it; nobody hears it if no answer was asked for. Never throws. */
+  reply(bytes: Uint8Array): void;
+}
+
+/** Where the messages of a subscription go. */
+export interface NatsReader {
+  /** Called with each. */
+  take(message: NatsMessage): void;
+  /** Called when the server does not let us have them; there are none then. */
+  refused(error: Error): void;
+}
+
+/** A subscription, which is made again with the connection. Disposing it ends it at once. */
+export interface NatsSubscription extends Disposable {
+  /** Ends it once all has come that the server has sent; resolves then, or when the connection is lost. */
+  drain(): Promise<void>;
+}
+
 /** A connection. Disposing it closes it at once, whatever waits. */
 export interface NatsLink extends AsyncDisposable {
   /** Whether there is a connection as far as is known. */
@@ -41,9 +72,24 @@ export interface NatsLink extends AsyncDisposable {
   send(subject: string, bytes: Uint8Array): void;
   /** Resolves with whether the server has all that was sent before; `false` if the connection was lost meanwhile. */
   flush(): Promise<boolean>;
-  /** Calls `take` for each message of a subject until disposed. The refusal of the server comes to `refused`. */
-  subscribe(subject: string, take: (bytes: Uint8Array) => void, refused: (error: Error) => void): Disposable;
+  /** Takes the messages of a subject; of several subscribers with one `queue`, one gets each. */
+  subscribe(subject: string, reader: NatsReader, queue?: string): NatsSubscription;
+  /**
+   * Sends a message and waits for its answer.
+   *
+   * @param timeoutMs Longest wait. @unit milliseconds
+   * @throws {DynamoError} `CannotConnect` if nobody is there or the connection is gone, `ConnectionTimeout` if no answer
+   * comes in time.
+   */
+  request(
+    subject: string,
+    bytes: Uint8Array,
+    headers: Readonly<Record<string, string>>,
+    timeoutMs: number,
+  ): Promise<Uint8Array>;
 }
+
+type NatsLibrary = typeof import("@nats-io/transport-node");
 
 /** Attempts at the start. @source dynamo-runtime 1.6.1, `transports/nats.rs` */
 const ATTEMPT_MS = 5000;
@@ -62,12 +108,12 @@ const PING_MS = 20_000;
  */
 export async function openNatsLink(options: NatsLinkOptions): Promise<NatsLink> {
   const { clock, log, patienceMs, servers, signal } = options;
-  const nats = await import("@nats-io/transport-node");
+  const nats: NatsLibrary = await import("@nats-io/transport-node");
   const wanted = { ...connectionOptions(servers), authenticator: await authenticator(nats, options) };
   const end = clock.now() + patienceMs;
   for (let pauseMs = FIRST_PAUSE_MS;; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
     try {
-      return new Link(await nats.connect(wanted), log);
+      return new Link(await nats.connect(wanted), nats, log);
     } catch (cause) {
       const fault = cause instanceof Error ? cause.message : String(cause);
       const isFinal = cause instanceof nats.AuthorizationError || clock.now() + pauseMs >= end;
@@ -110,7 +156,7 @@ function tlsOptions({ isInsecure, ...paths }: NatsTls): TlsOptions {
 }
 
 async function authenticator(
-  nats: typeof import("@nats-io/transport-node"),
+  nats: NatsLibrary,
   { servers: { auth }, files }: NatsLinkOptions,
 ): Promise<Authenticator> {
   if (auth.kind === "password") return nats.usernamePasswordAuthenticator(auth.user, auth.password);
@@ -131,16 +177,18 @@ async function readCredentials({ file }: NatsAuth & { kind: "credentials" }, fil
 class Link implements NatsLink {
   isUp = true;
   readonly #connection: NatsConnection;
+  readonly #library: NatsLibrary;
   readonly #log: Log;
   readonly #back: (() => void)[] = [];
   /** Failed attempts to connect count as losses with the library. */
   #isLossTold = false;
   #lastError = "";
 
-  constructor(connection: NatsConnection, log: Log) {
+  constructor(connection: NatsConnection, library: NatsLibrary, log: Log) {
     this.#connection = connection;
+    this.#library = library;
     this.#log = log;
-    log.info("Connected to NATS", { server: connection.getServer() });
+    log.info("Connected to NATS", { server: connection.getServer(), max_payload: this.maxPayload });
     void this.#follow();
   }
 
@@ -164,11 +212,37 @@ class Link implements NatsLink {
     return this.#connection.flush().then(() => true, () => this.isUp = false);
   }
 
-  subscribe(subject: string, take: (bytes: Uint8Array) => void, refused: (error: Error) => void): Disposable {
-    const callback = (error: Error | null, message: { readonly data: Uint8Array }) =>
-      error === null ? take(message.data) : refused(error);
-    const subscription = this.#connection.subscribe(subject, { callback });
-    return { [Symbol.dispose]: () => subscription.unsubscribe() };
+  subscribe(subject: string, reader: NatsReader, queue?: string): NatsSubscription {
+    const callback = (error: Error | null, message: Msg) =>
+      error === null ? reader.take(received(message)) : reader.refused(error);
+    const subscription = this.#connection.subscribe(subject, { callback, ...(queue === undefined ? {} : { queue }) });
+    return {
+      [Symbol.dispose]: () => subscription.unsubscribe(),
+      // The library would wait for a connection that is gone.
+      drain: () => this.isUp && !subscription.isClosed() ? subscription.drain() : Promise.resolve(),
+    };
+  }
+
+  async request(
+    subject: string,
+    bytes: Uint8Array,
+    headers: Readonly<Record<string, string>>,
+    timeoutMs: number,
+  ): Promise<Uint8Array> {
+    const { headers: makeHeaders, NoRespondersError, TimeoutError } = this.#library;
+    // The library would keep it for later, when nobody waits for its answer any more.
+    if (!this.isUp) throw new DynamoError("CannotConnect", `cannot reach ${subject}: the connection to NATS is lost`);
+    try {
+      const options = { timeout: timeoutMs, headers: fill(makeHeaders(), headers) };
+      return (await this.#connection.request(subject, bytes, options)).data;
+    } catch (cause) {
+      if (cause instanceof TimeoutError) {
+        throw new DynamoError("ConnectionTimeout", `no answer from ${subject} over NATS in time`, { cause });
+      }
+      const isNobody = cause instanceof NoRespondersError || (cause as Error).cause instanceof NoRespondersError;
+      const fault = isNobody ? "nobody takes requests there" : (cause as Error).message;
+      throw new DynamoError("CannotConnect", `cannot reach ${subject} over NATS: ${fault}`, { cause });
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -179,7 +253,7 @@ class Link implements NatsLink {
     for await (const status of this.#connection.status()) {
       if (status.type === "disconnect") this.#lost(status.server);
       else if (status.type === "reconnect") this.#returned(status.server);
-      else if (status.type === "error") this.#tell(status.error.message);
+      else if (status.type === "error") this.#tell(status.error);
     }
     this.isUp = false;
   }
@@ -188,7 +262,7 @@ class Link implements NatsLink {
     this.isUp = false;
     if (this.#isLossTold) return;
     this.#isLossTold = true;
-    this.#log.warn("Lost the connection to NATS; events wait until it is back", { server });
+    this.#log.warn("Lost the connection to NATS; trying on until it is back", { server });
   }
 
   #returned(server: string): void {
@@ -200,9 +274,35 @@ class Link implements NatsLink {
   }
 
   /** Tells an error once, since a server may repeat it with every message or attempt. */
-  #tell(error: string): void {
+  #tell({ message, ...more }: Error & { readonly operation?: unknown }): void {
+    // Whoever subscribed is told.
+    if (more.operation === "subscription") return;
+    // Every reply has a subject of its own.
+    const error = message.replace(/"_INBOX\.[^"]*"/, '"_INBOX.>"');
     if (error === this.#lastError) return;
     this.#lastError = error;
     this.#log.warn("NATS refused something", { error });
   }
+}
+
+function received(message: Msg): NatsMessage {
+  return {
+    bytes: message.data,
+    get headers() {
+      const { headers } = message;
+      return headers === undefined ? {} : Object.fromEntries(headers.keys().map((key) => [key, headers.get(key)]));
+    },
+    reply(bytes) {
+      try {
+        message.respond(bytes);
+      } catch {
+        // The connection is closed; whoever asked notices by themselves.
+      }
+    },
+  };
+}
+
+function fill(headers: MsgHdrs, values: Readonly<Record<string, string>>): MsgHdrs {
+  for (const [name, value] of Object.entries(values)) headers.set(name, value);
+  return headers;
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type NatsSettings, readNatsServers } from "../../src/event_plane/nats_servers.ts";
+import { type NatsSettings, readNatsServers } from "../../src/nats/servers.ts";
 
 function read(natsServer: string, more: Partial<NatsSettings> = {}) {
   return readNatsServers({ natsServer, natsTlsInsecure: false, ...more });
