@@ -35,6 +35,8 @@ export interface BackendParts {
   readonly memStore: MemStore;
   /** Ends what takes its time to open. */
   readonly stop?: AbortSignal;
+  /** Whether they are for the first worker of the process, which does what one has to do for all. @default true */
+  readonly isFirst?: boolean;
 }
 
 /** Folder of the file backend when none is named. @source dynamo-runtime 1.6.1, `DYN_FILE_KV` */
@@ -44,11 +46,13 @@ const FILE_STORE_NAME = "dynamo_store_kv";
 export const BACKENDS = {
   discovery: {
     mem: ({ memStore, platform }: BackendParts): Promise<Discovery> => openMemDiscovery(memStore, platform),
-    file: ({ platform, options, log }: BackendParts): Promise<Discovery> =>
+    file: ({ platform, options, log, isFirst = true }: BackendParts): Promise<Discovery> =>
       openFileDiscovery({
         root: options.fileKv ?? `${platform.files.temporaryDirectory}/${FILE_STORE_NAME}`,
         platform,
         log: targetLog(log, "stator::discovery"),
+        // Every look at a store costs as much as it has files, and each worker brings some.
+        sweeps: isFirst,
       }),
   },
   requestPlane: {

@@ -6,6 +6,7 @@
 import type { OptionValues } from "../engine/option.ts";
 import { LEASE_SECONDS } from "./backends.ts";
 import { resolveRows, UsageError } from "./command_line.ts";
+import { endpointOf } from "./endpoint_option.ts";
 import { WORKER_OPTIONS } from "./option_rows.ts";
 import type { ResolvedWorkerOptions, WorkerOptions } from "./options.ts";
 import { parseStructuralTag } from "./structural_tag.ts";
@@ -29,14 +30,13 @@ export function resolveOptions(
     ? resolveRows(WORKER_OPTIONS, given, env, { ...defaults, ...MEM_DEFAULTS })
     : settled;
   checkBlockedExit(values);
-  const suffix = values.namespaceSuffix === undefined ? "" : `-${values.namespaceSuffix}`;
   const { structuralTag: setting, ...others } = values as WorkerOptions;
   const structuralTag = setting === undefined ? undefined : parseStructuralTag(setting);
   return {
     ...others,
     ...(structuralTag === undefined ? {} : { structuralTag }),
     graceSeconds: Math.max(0, values.graceSeconds as number),
-    namespace: `${values.namespace}${suffix}`,
+    ...endpointOf(values),
   } as ResolvedWorkerOptions;
 }
 
