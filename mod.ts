@@ -27,6 +27,7 @@ export {
   type EngineConfig,
   type EngineModule,
   type JsonObject,
+  type WorkerPlace,
 } from "./src/engine/engine.ts";
 export { type AbortReason, type EngineClock, type GenerateContext, RequestAborted } from "./src/engine/context.ts";
 export { KvBlocks, type KvBlocksOptions, type NamedBlocks } from "./src/engine/kv_blocks.ts";

@@ -11,6 +11,7 @@ import { runtimeFault } from "./platform/runtime.ts";
 import { type BackendParts, connectNats, createMemStore, type MemStore, openDiscovery } from "./worker/backends.ts";
 import { readSetPayload } from "./worker/canary_payload.ts";
 import {
+  deprecations,
   engineDefaults,
   formatHelp,
   parseFlags,
@@ -18,6 +19,7 @@ import {
   resolveRows,
   UsageError,
 } from "./worker/command_line.ts";
+import { Fleet } from "./worker/fleet.ts";
 import { WORKER_OPTIONS } from "./worker/option_rows.ts";
 import type { ResolvedWorkerOptions, WorkerOptions } from "./worker/options.ts";
 import { resolveOptions } from "./worker/resolve_options.ts";
@@ -137,7 +139,7 @@ export async function serveOn(
     return 2;
   }
   try {
-    const module = "generate" in engineOrModule ? { options: [], create: () => engineOrModule } : engineOrModule;
+    const module = "generate" in engineOrModule ? moduleOf(engineOrModule) : engineOrModule;
     const rows = [...WORKER_OPTIONS, ...module.options];
     const words = argv ?? process.args;
     if (words.includes("--version")) {
@@ -149,7 +151,7 @@ export async function serveOn(
       return 0;
     }
     const given = { ...code, ...parseFlags(rows, words) };
-    const warnings: string[] = [];
+    const warnings = deprecations(rows, given);
     const defaults = engineDefaults(module, rows, given, process.env);
     const values = resolveRows(rows, given, process.env, defaults, (text) => warnings.push(text));
     const resolved = resolveOptions(given, process.env, defaults);
@@ -158,23 +160,48 @@ export async function serveOn(
     await readSetPayload(resolved, platform.files, SILENT);
     for (const text of [...warnings, ...adviceOn(resolved, process.env)]) log.warn(text);
     await using _otel = resolved.exportTraces ? await startExport(log) : null;
-    return await live(platform, await module.create(values), resolved, log);
+    return await live(platform, await createEngines(module, values, resolved), resolved, log);
   } catch (error) {
     return reportFailure(error, process.printError);
   }
 }
 
-/** One life of a worker, from its first step to its exit code. `memStore` is what other parties of the process share. */
+/** An engine that is there already, which is one worker's. */
+function moduleOf(engine: Engine): EngineModule {
+  return {
+    options: [],
+    create(_values, { count } = { index: 0, count: 1 }) {
+      if (count === 1) return engine;
+      throw new UsageError(`--num-workers ${count}: this engine is one object; serve a module, which makes as many`);
+    },
+  };
+}
+
+/** One engine for each worker of the process. */
+async function createEngines(
+  module: EngineModule,
+  values: OptionValues,
+  { numWorkers: count }: ResolvedWorkerOptions,
+): Promise<Engine[]> {
+  const engines: Engine[] = [];
+  for (let index = 0; index < count; index++) engines.push(await module.create(values, { index, count }));
+  return engines;
+}
+
+/**
+ * One life of the workers of a process, from its first step to its exit code. `memStore` is what other parties of the
+ * process share.
+ */
 export async function live(
   platform: Platform,
-  engine: Engine,
+  engines: readonly Engine[],
   options: ResolvedWorkerOptions,
   log: Log,
   memStore: MemStore = createMemStore(),
 ): Promise<number> {
   const { process } = platform;
   await using undo = new AsyncDisposableStack();
-  const life = new WorkerLife(engine, { platform, options, log, memStore });
+  const life = new Fleet(engines, { platform, options, log, memStore });
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     undo.use(process.onSignal(signal, () => {
@@ -206,7 +233,7 @@ function opensGateway(options: ResolvedWorkerOptions): boolean {
 const DEFAULT_GATEWAY_PORT = 8000;
 
 /** Opens the gateway before the worker starts, so that a port in use is told at once, and says how to use it. */
-async function openGatewayFor(parts: BackendParts, life: WorkerLife): Promise<AsyncDisposable> {
+async function openGatewayFor(parts: BackendParts, life: Fleet): Promise<AsyncDisposable> {
   const { platform, options, log } = parts;
   const { openGateway } = await import("./gateway/gateway.ts");
   await using undo = new AsyncDisposableStack();

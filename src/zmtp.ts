@@ -1,5 +1,5 @@
 /**
- * ZeroMQ sockets in TypeScript, PUB, SUB and DEALER, and the parts of this machine that they run on.
+ * ZeroMQ sockets in TypeScript, PUB, SUB, DEALER and ROUTER, and the parts of this machine that they run on.
  *
  * ```ts
  * import { machineParts, openPub, openSub } from "@stator/worker/zmtp";

@@ -5,29 +5,10 @@
  * @module
  */
 import type { Backend, EngineArgs, HostOffloadArgs, SglangArgs } from "./args.ts";
+import { type DynamoArgs, dynamoArgs } from "./dynamo_args.ts";
 import { anything, boolean, count, number, oneOf, orNull, readFields, text } from "./json_fields.ts";
 import { acceptRates } from "./speculation.ts";
 import type { TimingConfig } from "./timing.ts";
-
-/** What only Dynamo's part of the mocker reads. */
-export interface DynamoArgs {
-  /** Whether the worker answers for its own cache. */
-  readonly enable_local_indexer: boolean;
-  /** Where a prefill worker listens for decode workers. */
-  readonly bootstrap_port: number | null;
-  /** Longest hand-over. @unit milliseconds */
-  readonly handoff_session_timeout_ms: number;
-  /** Which tokens begin and end a reasoning part. */
-  readonly reasoning: unknown;
-  /** File with planned answers. */
-  readonly response_replay_trace_path: string | null;
-  /** Where KV events are published. */
-  readonly zmq_kv_events_port: number | null;
-  /** Where missed KV events are asked for. */
-  readonly zmq_replay_port: number | null;
-  /** Order of the queue of a replay router. */
-  readonly router_queue_policy: string | null;
-}
 
 /** Engine arguments with all defaults filled in; as JSON they are what the peer prints. */
 export interface LaunchArgs {
@@ -114,17 +95,6 @@ const SGLANG = {
 };
 
 const HOST_OFFLOAD = { num_host_blocks: count, d2h_bandwidth_gbps: number, h2d_bandwidth_gbps: number };
-
-const DYNAMO = {
-  enable_local_indexer: boolean,
-  bootstrap_port: orNull(count),
-  handoff_session_timeout_ms: count,
-  reasoning: anything,
-  response_replay_trace_path: orNull(text),
-  zmq_kv_events_port: orNull(count),
-  zmq_replay_port: orNull(count),
-  router_queue_policy: orNull(text),
-};
 
 /** Arguments that the peer has and this scheduler has not. */
 const NOT_MODELLED = [
@@ -322,22 +292,6 @@ function normalizedRates({ aic_nextn: drafts, aic_nextn_accept_rates: rates }: E
     return null;
   }
   return acceptRates(drafts, rates ?? null).join(",");
-}
-
-function dynamoArgs(value: unknown): DynamoArgs {
-  const given = readFields(value, "dynamo", DYNAMO);
-  const timeout = given.handoff_session_timeout_ms ?? 300_000;
-  check(timeout > 0, "handoff_session_timeout_ms must be positive");
-  return {
-    enable_local_indexer: given.enable_local_indexer ?? false,
-    bootstrap_port: given.bootstrap_port ?? null,
-    handoff_session_timeout_ms: timeout,
-    reasoning: given.reasoning ?? null,
-    response_replay_trace_path: given.response_replay_trace_path ?? null,
-    zmq_kv_events_port: given.zmq_kv_events_port ?? null,
-    zmq_replay_port: given.zmq_replay_port ?? null,
-    router_queue_policy: given.router_queue_policy ?? null,
-  };
 }
 
 function isDuration(value: number): boolean {

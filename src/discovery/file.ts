@@ -23,6 +23,8 @@ export interface FileDiscoveryOptions {
   readonly ttlMs?: number;
   /** Time between two looks of a watch. @unit milliseconds @default 250 */
   readonly pollMs?: number;
+  /** Whether dead files of others are looked for; one party of a process is enough. @default true */
+  readonly sweeps?: boolean;
 }
 
 /** Age at which a file that nobody touched is dead. @unit milliseconds @source dynamo-runtime 1.6.1, `storage/kv/file.rs` */
@@ -176,7 +178,7 @@ class FileDiscovery implements Discovery {
         () => this.#inTurn(() => this.#keep(record, silentMs)),
       );
     }
-    for (const bucket of this.#buckets) {
+    for (const bucket of this.#options.sweeps === false ? [] : this.#buckets) {
       try {
         // In turn, or a file that we are just replacing could be taken for dead.
         const expired = await this.#inTurn(() => this.#store.expire(bucket, this.#isOwn));

@@ -6,7 +6,7 @@
 import type { EngineConfig } from "../protocol/engine_config.ts";
 import type { GenerateChunk } from "../protocol/output.ts";
 import type { GenerateRequest } from "../protocol/request.ts";
-import type { GenerateContext } from "./context.ts";
+import type { EngineClock, GenerateContext } from "./context.ts";
 import type { ForwardPassPublisher } from "./forward_pass.ts";
 import type { MetricsSource } from "./metrics_source.ts";
 import type { KvEventSource, SnapshotPublisher } from "./kv_source.ts";
@@ -30,8 +30,9 @@ export interface Engine {
    *
    * @param workerId Identity of this worker in discovery.
    * @param signal Aborts when the process is told to stop; `start` may then give up.
+   * @param clock The time that requests have too, for engines that wait.
    */
-  start(workerId: bigint, signal: AbortSignal): Promise<EngineConfig>;
+  start(workerId: bigint, signal: AbortSignal, clock: EngineClock): Promise<EngineConfig>;
   /**
    * Answers one request. Keep to `stop_conditions.max_tokens`, end with one terminal chunk, and yield
    * `chunk.cancelled()` once `ctx.signal` aborts. A thrown `DynamoError` reaches the client with its status; anything
@@ -151,6 +152,19 @@ export interface EngineModule {
    * operator sets may decide, such as the role.
    */
   readonly defaults?: OptionValues | ((values: OptionValues) => OptionValues);
-  /** Makes the engine of the parsed values; starts nothing. */
-  create(values: OptionValues): Engine | Promise<Engine>;
+  /**
+   * Makes an engine of the parsed values; starts nothing. A process of several workers asks for one engine each, with
+   * the same object of values.
+   *
+   * @param place @default the only one
+   */
+  create(values: OptionValues, place?: WorkerPlace): Engine | Promise<Engine>;
+}
+
+/** Which of the workers of a process an engine is for. */
+export interface WorkerPlace {
+  /** Its number, from 0. */
+  readonly index: number;
+  /** How many there are. */
+  readonly count: number;
 }

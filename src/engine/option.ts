@@ -17,6 +17,8 @@ export interface OptionRow {
   readonly key: string;
   /** Flag without dashes; absent if the option has none. */
   readonly flag?: string;
+  /** Older spellings of the flag; a command line keeps to one of them. */
+  readonly aliases?: readonly string[];
   /** Environment variable; absent if the option has none. */
   readonly env?: string;
   /** `boolean` flags take no value and have a `--no-` twin. */
@@ -35,4 +37,6 @@ export interface OptionRow {
   readonly group: string;
   /** One line of help. */
   readonly help: string;
+  /** What to give instead, for an option that goes away; who sets it is warned. */
+  readonly deprecated?: string;
 }

@@ -30,6 +30,8 @@ export interface Log {
   error(message: string, fields?: LogFields, request?: LogRequest): void;
   /** The log of a part of the program, such as `stator::pipeline`; see {@linkcode targetLog}. */
   child?(target: string): Log;
+  /** The same log, whose lines have fields more; see {@linkcode withFields}. */
+  with?(fields: LogFields): Log;
 }
 
 /** Settings of a log. */
@@ -62,7 +64,13 @@ export function createLog(options: LogOptions): Log {
   const filter = parseLogFilter(options.filter ?? "", fallback);
   const format = options.format === "jsonl" ? formatJsonl : options.isColored ? formatColored : formatReadable;
 
-  const line = (level: LogLevel, target: string): Log["info"] => (message, fields = NO_FIELDS, request) => {
+  const line = (
+    level: LogLevel,
+    target: string,
+    always: LogFields = NO_FIELDS,
+  ): Log["info"] =>
+  (message, given = NO_FIELDS, request) => {
+    const fields = always === NO_FIELDS ? given : { ...always, ...given };
     const time = wallTime();
     const record = { time, utcOffset: utcOffset?.(time) ?? null, level, target, message };
     let text: string;
@@ -75,17 +83,18 @@ export function createLog(options: LogOptions): Log {
     }
     write(text);
   };
-  const open = (target: string): Log => {
+  const open = (target: string, always: LogFields = NO_FIELDS): Log => {
     const least = filter.least(target);
     const shown = least === "off" ? [] : LOG_LEVELS.slice(LOG_LEVELS.indexOf(least));
     // What is not shown is decided here, once: such a call looks at nothing that it is given.
-    const method = (level: LogLevel) => shown.includes(level) ? line(level, target) : ignore;
+    const method = (level: LogLevel) => shown.includes(level) ? line(level, target, always) : ignore;
     return {
       debug: method("debug"),
       info: method("info"),
       warn: method("warn"),
       error: method("error"),
-      child: open,
+      child: (below) => open(below, always),
+      with: (fields) => open(target, { ...always, ...fields }),
     };
   };
 
@@ -101,6 +110,11 @@ export function createLog(options: LogOptions): Log {
 /** A log whose lines carry a target; the log itself if it has no use for one. */
 export function targetLog(log: Log, target: string): Log {
   return log.child?.(target) ?? log;
+}
+
+/** A log whose lines have fields more; the log itself if it has no use for them. */
+export function withFields(log: Log, fields: LogFields): Log {
+  return log.with?.(fields) ?? log;
 }
 
 /** A log that shows nothing. */

@@ -27,7 +27,11 @@ async function start(bench: Bench): Promise<Outcome> {
   if (made.kind === "threw") return failed("StartFailed", `the factory threw: ${describe(made.error)}`);
   bench.engine = made.value;
   const stop = new AbortController();
-  const started = await within(time.patience, limitMs, () => made.value.start(WORKER_ID, stop.signal));
+  const started = await within(
+    time.patience,
+    limitMs,
+    () => made.value.start(WORKER_ID, stop.signal, time.engineClock),
+  );
   if (started.kind === "late") {
     stop.abort();
     return failed("StartFailed", `start did not finish within ${inSeconds(limitMs)}`);

@@ -45,6 +45,8 @@ export interface BackendParts {
   readonly lost?: (error: DynamoError) => void;
   /** Nothing will be put into discovery. @default false */
   readonly isReader?: boolean;
+  /** Whether they are for the first worker of the process, which does what one has to do for all. @default true */
+  readonly isFirst?: boolean;
 }
 
 /** What planes are made of. */
@@ -60,11 +62,13 @@ const FILE_STORE_NAME = "dynamo_store_kv";
 export const BACKENDS = {
   discovery: {
     mem: ({ memStore, platform }: BackendParts): Promise<Discovery> => openMemDiscovery(memStore, platform),
-    file: ({ platform, options, log }: BackendParts): Promise<Discovery> =>
+    file: ({ platform, options, log, isFirst = true }: BackendParts): Promise<Discovery> =>
       openFileDiscovery({
         root: options.fileKv ?? `${platform.files.temporaryDirectory}/${FILE_STORE_NAME}`,
         platform,
         log: targetLog(log, "stator::discovery"),
+        // Every look at a store costs as much as it has files, and each worker brings some.
+        sweeps: isFirst,
       }),
     etcd: async ({ platform, options, log: root, stop, lost, isReader = false }: BackendParts): Promise<Discovery> => {
       const log = targetLog(root, "stator::discovery");

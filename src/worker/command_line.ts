@@ -36,12 +36,14 @@ const FALSE = ["0", "false", "off", "no", ""];
  * @throws {UsageError} If an option is unknown or its value cannot be parsed.
  */
 export function parseFlags(rows: readonly OptionRow[], argv: readonly string[]): OptionValues {
-  const byFlag = new Map(rows.flatMap((row) => row.flag === undefined ? [] : [[row.flag, row] as const]));
+  const byFlag = new Map(rows.flatMap((row) => spellings(row).map((flag) => [flag, row] as const)));
   const values: Record<string, unknown> = {};
+  const spelled = new Map<OptionRow, string>();
   for (let i = 0; i < argv.length; i++) {
     const [name, inline] = splitFlag(argv[i]!);
     const row = byFlag.get(name);
     const negated = row === undefined && name.startsWith("no-") ? byFlag.get(name.slice(3)) : undefined;
+    if (row !== undefined) checkSpelling(spelled, row, name);
     if (negated?.type === "boolean" && inline === undefined) {
       values[negated.key] = false;
     } else if (row === undefined) {
@@ -58,6 +60,23 @@ export function parseFlags(rows: readonly OptionRow[], argv: readonly string[]):
     }
   }
   return values;
+}
+
+function spellings({ flag, aliases = [] }: OptionRow): readonly string[] {
+  return flag === undefined ? [] : [flag, ...aliases];
+}
+
+function checkSpelling(spelled: Map<OptionRow, string>, row: OptionRow, name: string): void {
+  const before = spelled.get(row) ?? name;
+  if (before !== name) throw new UsageError(`--${before} and --${name} are one option; give only --${row.flag}`);
+  spelled.set(row, name);
+}
+
+/** What to tell those who set options that go away. */
+export function deprecations(rows: readonly OptionRow[], given: OptionValues): string[] {
+  return rows.flatMap(({ key, flag, deprecated }) =>
+    deprecated === undefined || given[key] === undefined ? [] : [`--${flag} is deprecated; give ${deprecated}`]
+  );
 }
 
 function splitFlag(argument: string): readonly [string, string | undefined] {
@@ -179,6 +198,8 @@ function formatRow(row: OptionRow, defaults: OptionValues): string {
   const notes = [
     row.flag === undefined ? "environment only" : row.env === undefined ? "" : row.env,
     fallback === undefined ? "" : `default ${fallback}`,
+    row.aliases === undefined ? "" : `also ${row.aliases.map((alias) => `--${alias}`).join(", ")}`,
+    row.deprecated === undefined ? "" : `deprecated: give ${row.deprecated}`,
   ].filter((note) => note !== "");
   return `${left.padEnd(46)} ${row.help}${notes.length === 0 ? "" : ` [${notes.join(", ")}]`}`;
 }

@@ -41,7 +41,7 @@ export const WORKER_OPTIONS: readonly OptionRow[] = [
     type: "string",
     default: "generate",
     group: "Identity",
-    help: "endpoint of the component",
+    help: "endpoint of the component, or dyn://namespace.component.endpoint",
   },
   {
     key: "disaggregationMode",
@@ -61,6 +61,25 @@ export const WORKER_OPTIONS: readonly OptionRow[] = [
     default: false,
     group: "Identity",
     help: "media requests come through an encode worker first",
+  },
+  {
+    key: "numWorkers",
+    flag: "num-workers",
+    type: "integer",
+    default: 1,
+    min: 1,
+    group: "Identity",
+    help: "workers of this process; ports that are set count up from worker to worker",
+  },
+  {
+    key: "staggerDelaySeconds",
+    flag: "stagger-delay",
+    type: "number",
+    default: 0,
+    min: -1,
+    unit: "seconds",
+    group: "Identity",
+    help: "time between the beginnings of two workers; -1 chooses by their number",
   },
   // Model
   {

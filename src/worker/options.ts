@@ -15,12 +15,21 @@ export interface WorkerOptions {
   readonly namespaceSuffix?: string;
   /** Component of the worker. @default "backend" @env DYN_COMPONENT */
   readonly component?: string;
-  /** Endpoint of the component. @default "generate" @env DYN_ENDPOINT */
+  /** Endpoint of the component, or all three as `dyn://namespace.component.endpoint`. @default "generate" @env DYN_ENDPOINT */
   readonly endpoint?: string;
   /** The worker's part in serving. @default "agg" @env DYN_DISAGGREGATION_MODE */
   readonly disaggregationMode?: "agg" | "aggregated" | "prefill" | "decode" | "encode";
   /** Media requests come through an encode worker first. @default false @env DYN_ROUTE_TO_ENCODER */
   readonly routeToEncoder?: boolean;
+  /**
+   * Workers of this process, each with an engine, a record and a card of its own; only `serve` heeds it. Ports that are
+   * set are those of the first one, the others count up.
+   *
+   * @default 1
+   */
+  readonly numWorkers?: number;
+  /** Time between the beginnings of two of them; -1 chooses by their number. @unit seconds @default 0 */
+  readonly staggerDelaySeconds?: number;
   /** Model name, or a local model folder. */
   readonly modelName?: string;
   /** Local folder with tokenizer, template and config, when the name is not one. */
@@ -241,6 +250,8 @@ type Defaulted =
   | "endpoint"
   | "disaggregationMode"
   | "routeToEncoder"
+  | "numWorkers"
+  | "staggerDelaySeconds"
   | "endpointTypes"
   | "excludeToolsWhenToolChoiceNone"
   | "discoveryBackend"

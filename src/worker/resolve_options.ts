@@ -6,6 +6,7 @@
 import type { OptionValues } from "../engine/option.ts";
 import { leaseSeconds } from "./backends.ts";
 import { resolveRows, UsageError } from "./command_line.ts";
+import { endpointOf } from "./endpoint_option.ts";
 import { WORKER_OPTIONS } from "./option_rows.ts";
 import type { ResolvedWorkerOptions, WorkerOptions } from "./options.ts";
 import { parseStructuralTag } from "./structural_tag.ts";
@@ -27,14 +28,14 @@ export function resolveOptions(
   const settled = resolveRows(WORKER_OPTIONS, given, env, defaults);
   const values = resolveRows(WORKER_OPTIONS, given, env, { ...defaults, ...backendDefaults(settled) });
   checkBlockedExit(values);
-  const suffix = values.namespaceSuffix === undefined ? "" : `-${values.namespaceSuffix}`;
+  checkNumWorkers(values);
   const { structuralTag: setting, ...others } = values as WorkerOptions;
   const structuralTag = setting === undefined ? undefined : parseStructuralTag(setting);
   return {
     ...others,
     ...(structuralTag === undefined ? {} : { structuralTag }),
     graceSeconds: Math.max(0, values.graceSeconds as number),
-    namespace: `${values.namespace}${suffix}`,
+    ...endpointOf(values),
   } as ResolvedWorkerOptions;
 }
 
@@ -43,6 +44,15 @@ function backendDefaults(settled: OptionValues): OptionValues {
   if (settled.discoveryBackend === "mem") return MEM_DEFAULTS;
   const lease = leaseSeconds(settled);
   return lease < (settled.blockedExitSeconds as number) ? {} : { blockedExitSeconds: 2 * lease };
+}
+
+/** Who a worker is in a cluster follows from its pod, so that there is one. */
+function checkNumWorkers({ numWorkers: count, discoveryBackend }: OptionValues): void {
+  if (discoveryBackend !== "kubernetes" || count === 1) return;
+  throw new UsageError(
+    `--num-workers ${count}: with kubernetes discovery a pod is one worker; run as many pods, or use another ` +
+      "--discovery-backend",
+  );
 }
 
 /** A process that ends while its records live is one that frontends go on calling. */

@@ -66,6 +66,8 @@ export interface WorkerParts {
   readonly log?: Log;
   /** Store of `mem` discovery, to be shared with other parties of the process. */
   readonly memStore?: MemStore;
+  /** Whether it is the first worker of the process. @default true */
+  readonly isFirst?: boolean;
 }
 
 /** One worker's one life: started once, stopped once. */
@@ -81,6 +83,7 @@ export class WorkerLife {
   readonly #log: Log;
   readonly #memStore: MemStore;
   readonly #engine: Engine;
+  readonly #isFirst: boolean;
   readonly #lifecycle: Lifecycle;
   readonly #budget: ShutdownBudget;
   readonly #stop = new AbortController();
@@ -89,8 +92,9 @@ export class WorkerLife {
   #isReady!: (info: WorkerInfo) => void;
 
   /** Prepares a worker; nothing is opened before {@linkcode begin}. */
-  constructor(engine: Engine, { platform, options, log, memStore }: WorkerParts) {
+  constructor(engine: Engine, { platform, options, log, memStore, isFirst = true }: WorkerParts) {
     this.#engine = engine;
+    this.#isFirst = isFirst;
     this.#platform = platform;
     this.#options = options;
     this.#memStore = memStore ?? createMemStore();
@@ -183,9 +187,10 @@ export class WorkerLife {
     checkControls(engine);
     lifecycle.move("starting");
 
-    const memStore = this.#memStore;
+    const [memStore, isFirst] = [this.#memStore, this.#isFirst];
     const lost = (error: DynamoError) => this.#lost(error);
-    const opening = openPlanes({ platform: this.#platform, options, log: this.#rootLog, memStore, stop, lost });
+    const backends = { platform: this.#platform, options, log: this.#rootLog, memStore, isFirst };
+    const opening = openPlanes({ ...backends, stop, lost });
     const planes = await connect(opening).catch((error) => stop.aborted ? null : Promise.reject(error));
     if (planes === null) return lifecycle.move("stopping");
     undo.defer(async () => { //                                                                 7. card, then sockets
@@ -222,7 +227,8 @@ export class WorkerLife {
     });
     const setPayload = await readSetPayload(options, files, log);
     const startedAt = clock.now();
-    const config = await startEngine({ engine, instanceId, stop, budget, clock, log });
+    const engineClock = createEngineClock(clock);
+    const config = await startEngine({ engine, instanceId, stop, budget, clock, engineClock, log });
     const loadedMs = clock.now() - startedAt;
     if (config === null || stop.aborted) return lifecycle.move("stopping"); //                  a signal during start
     const card = await openCard(name, config, options, system, files);
@@ -245,7 +251,6 @@ export class WorkerLife {
       await budget.run("drain", (signal) => drainEngine(engine, role, signal, { clock, log, ...options }));
       gauges?.drainTime((clock.now() - drainedAt) / 1000);
     });
-    const engineClock = createEngineClock(clock);
     const canaryLog = targetLog(this.#rootLog, "stator::canary");
     const canary = openCanary({ options, setPayload, engine, role, clock, engineClock, log: canaryLog });
     undo.defer(async () => void await budget.run("in_flight", () => canary?.stop())); //        a probe is no request, but a stream

@@ -1,5 +1,5 @@
 /**
- * ZeroMQ's wire protocol, ZMTP 3.0 and 3.1, in TypeScript: PUB, SUB and DEALER sockets over TCP that talk to libzmq 4.
+ * ZeroMQ's wire protocol, ZMTP 3.0 and 3.1, in TypeScript: PUB, SUB, DEALER and ROUTER sockets over TCP that talk to libzmq 4.
  *
  * Nothing native. Security is left to the network: only the NULL mechanism is there. Every buffer has a bound, every
  * promise settles, and disposing a socket leaves no timer and no connection.
@@ -25,6 +25,7 @@
 export { openPub, type PubOptions, type PubSocket, type PubStats } from "./pub.ts";
 export { openSub, type SubOptions, type SubSocket, type SubStats } from "./sub.ts";
 export { type DealerOptions, type DealerSocket, openDealer } from "./dealer.ts";
+export { openRouter, type RouterOptions, type RouterPeer, type RouterSocket } from "./router.ts";
 export type { SocketEvent, SocketOptions } from "./links.ts";
 export type { HeartbeatOptions } from "./heartbeat.ts";
 export type { ReconnectOptions } from "./dialer.ts";

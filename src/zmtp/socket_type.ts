@@ -5,12 +5,13 @@
  */
 
 /** Kinds of sockets built here. */
-export type SocketType = "PUB" | "SUB" | "DEALER";
+export type SocketType = "PUB" | "SUB" | "DEALER" | "ROUTER";
 
 const PARTNERS: Readonly<Record<SocketType, readonly string[]>> = {
   PUB: ["SUB", "XSUB"],
   SUB: ["PUB", "XPUB"],
   DEALER: ["ROUTER", "REP", "DEALER"],
+  ROUTER: ["DEALER", "REQ", "ROUTER"],
 };
 
 /** Why a socket cannot talk to a peer of that type, or `null` if it can. */

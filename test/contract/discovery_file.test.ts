@@ -175,6 +175,20 @@ test("files of others are ignored once older than the TTL, and removed at the ne
   assert.equal(lines.filter((line) => line.includes("Expired discovery records removed")).length, 1);
 });
 
+test("one party of a process is enough to remove dead files; the others ignore them", async () => {
+  const { files, clock, open } = createWorld();
+  await using discovery = await open({ sweeps: false });
+  await discovery.put(KEY, "1");
+  await files.write(FOREIGN, bytes("2"));
+  await clock.advance(10_001 + BEAT_MS);
+  assert.deepEqual(files.paths, [FOREIGN, PATH].sort());
+  assert.equal((await discovery.list("v1/instances")).length, 1);
+  await using _sweeper = await open();
+  await _sweeper.list("v1/instances");
+  await clock.advance(BEAT_MS);
+  assert.deepEqual(files.paths, [PATH]);
+});
+
 test("files of others in a bucket that is not in use are left alone", async () => {
   const { files, clock, open } = createWorld();
   await files.makeDirectory(`${ROOT}/v1/mdc`);

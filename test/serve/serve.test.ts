@@ -3,38 +3,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { runOn } from "../../src/commands/run.ts";
 import type { EngineModule } from "../../src/engine/engine.ts";
-import type { Platform, Process } from "../../src/platform/platform.ts";
 import { DynamoError } from "../../src/protocol/error.ts";
 import { chunk } from "../../src/protocol/output.ts";
 import { serveOn } from "../../src/serve.ts";
 import { WORKER_OPTIONS } from "../../src/worker/option_rows.ts";
 import { openFakeNats } from "../support/fake_nats.ts";
+import { fakeProcess } from "../support/fake_process.ts";
 import { eventually, platformWith, probeEngine } from "../support/worker_rig.ts";
-
-/** A process that keeps what is printed and gets its signals from the test. */
-function fakeProcess(env: Record<string, string> = {}) {
-  const out: string[] = [];
-  const errors: string[] = [];
-  const handlers = new Map<string, Set<(value?: unknown) => void>>();
-  const listen = (name: string, run: (value?: unknown) => void): Disposable => {
-    const runs = handlers.get(name) ?? new Set();
-    handlers.set(name, runs.add(run));
-    return { [Symbol.dispose]: () => void runs.delete(run) };
-  };
-  const process: Process = {
-    args: [],
-    env,
-    onSignal: (signal, run) => listen(signal, run),
-    onFault: (run) => listen("fault", run),
-    exit: () => assert.fail("exit was called"),
-    print: (line) => void out.push(line),
-    printError: (line) => void errors.push(line),
-  };
-  const fire = (name: string, value?: unknown) => [...handlers.get(name) ?? []].forEach((run) => run(value));
-  const listeners = () => [...handlers.values()].reduce((sum, runs) => sum + runs.size, 0);
-  const platform: Platform = platformWith({ process });
-  return { platform, out, errors, fire, listeners, serving: () => errors.some((line) => line.includes("Serving")) };
-}
 
 const NO_GATEWAY = { gateway: false };
 const generate = async function* () {
@@ -304,3 +279,45 @@ for (
     assert.equal(parts.probe.cleanups, 1);
   });
 }
+
+test("--num-workers asks a module for as many engines, of the same values", async () => {
+  const places: unknown[] = [];
+  const seen = new Set<unknown>();
+  const module: EngineModule = {
+    options: [],
+    create: (values, place) => (places.push(place), seen.add(values), probeEngine(generate).engine),
+  };
+  const { platform, fire, errors } = fakeProcess();
+  const exit = serveOn(platform, module, { argv: ["--num-workers", "3"], ...NO_GATEWAY });
+  await eventually("all to serve", () => errors.filter((line) => line.includes("Serving")).length === 3);
+  fire("SIGTERM");
+  assert.equal(await exit, 0);
+  assert.deepEqual(places, [0, 1, 2].map((index) => ({ index, count: 3 })));
+  assert.equal(seen.size, 1);
+});
+
+test("an engine that is one object serves one worker", async () => {
+  const { engine } = probeEngine(generate);
+  const { platform, errors } = fakeProcess();
+  assert.equal(await serveOn(platform, engine, { argv: ["--num-workers", "2"], ...NO_GATEWAY }), 2);
+  assert.match(errors.join("\n"), /--num-workers 2: this engine is one object; serve a module/);
+  assert.equal(await serveOn(platform, { options: [], create: () => engine }, { argv: ["--stagger-delay=-2"] }), 2);
+});
+
+test("in a cluster a pod is one worker", async () => {
+  const { platform, errors } = fakeProcess();
+  const argv = ["--num-workers", "2", "--discovery-backend", "kubernetes"];
+  assert.equal(await serveOn(platform, probeEngine(generate).engine, { argv }), 2);
+  assert.match(errors.join("\n"), /--num-workers 2: with kubernetes discovery a pod is one worker/);
+});
+
+test("an option that goes away is told to whoever sets it", async () => {
+  const old = { key: "old", flag: "old", type: "boolean", group: "Test", help: "x", deprecated: "--new" } as const;
+  const module: EngineModule = { options: [old], create: () => probeEngine(generate).engine };
+  const { platform, fire, errors, serving } = fakeProcess();
+  const exit = serveOn(platform, module, { argv: ["--old"], ...NO_GATEWAY });
+  await eventually("the worker to serve", serving);
+  fire("SIGTERM");
+  assert.equal(await exit, 0);
+  assert.ok(errors.some((line) => /WARN.*--old is deprecated; give --new/.test(line)), errors.join("\n"));
+});

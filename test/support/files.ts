@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -13,4 +13,15 @@ export { MemoryFiles } from "../../src/testing/simulation/memory_files.ts";
 export async function openTemporaryDirectory(): Promise<AsyncDisposable & { readonly path: string }> {
   const path = await mkdtemp(join(tmpdir(), "stator-test-"));
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
+
+/** A fresh file on disk with a text in it; disposing it removes it. */
+export async function openTemporaryFile(
+  name: string,
+  text: string,
+): Promise<AsyncDisposable & { readonly path: string }> {
+  const directory = await openTemporaryDirectory();
+  const path = join(directory.path, name);
+  await writeFile(path, text);
+  return { path, [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose]() };
 }

@@ -19,14 +19,15 @@ export async function startMocker(
   maker: Maker,
   args: readonly string[] = [],
   env: Readonly<Record<string, string>> = {},
+  model: string = TINY_WORDS_MODEL,
 ): Promise<Child> {
   if (maker === "stator") {
-    return await startStator(store, { model: TINY_WORDS_MODEL, args: ["--engine", "mocker", ...args], env });
+    return await startStator(store, { model, args: ["--engine", "mocker", ...args], env });
   }
   return start({
     name: "dynamo mocker",
     executable: PYTHON,
-    args: ["-m", "dynamo.mocker", "--discovery-backend", "file", "--model-path", TINY_WORDS_MODEL, ...args],
+    args: ["-m", "dynamo.mocker", "--discovery-backend", "file", "--model-path", model, ...args],
     env: { ...store.env, DYN_LOG: "info", HOME: join(store.path, "mocker-home"), ...env },
     cwd: store.path,
   });

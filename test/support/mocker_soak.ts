@@ -212,8 +212,10 @@ function settingsOf(args: unknown): MockerSettings {
     modelName: "soak",
     launch: parseLaunchArgs(args),
     cacheAnswers: false,
-    answers: { firstTokenId: 1000, tokenIds: 1000, seed: 0, honourStops: false, eosRate: 0 },
+    answers: { firstTokenId: 1000, tokenIds: 1000, seed: 0, honourStops: false, eosRate: 0, reasoning: null },
     faults: { failRate: 0, hangRate: 0, stallRate: 0, stallSeconds: 0, seed: 0 },
+    slowStartMs: 0,
+    warn: () => {},
   };
 }
 

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { OptionRow } from "../../src/engine/option.ts";
 import {
   closest,
+  deprecations,
   formatHelp,
   formatTable,
   parseFlags,
@@ -64,6 +65,15 @@ test("a blocked worker may only end after it has left discovery", () => {
   assert.deepEqual([etcd({}), etcd({ ETCD_LEASE_TTL: "60" }), etcd({ ETCD_LEASE_TTL: "0" })], [60, 120, 60]);
   assert.throws(() => resolve("etcd", "30"), usage(/30 is neither 0 nor more than 30, .* records of etcd discovery/));
   assert.throws(() => resolve("file", "10"), usage(/^STATOR_BLOCKED_EXIT_SECS: 10 is neither 0 nor more than 10, /));
+});
+
+test("a whole endpoint stands for namespace, component and endpoint", () => {
+  const env = { DYN_NAMESPACE_WORKER_SUFFIX: "blue" };
+  const { namespace, component, endpoint } = resolveOptions({ endpoint: "dyn://prod.backend.generate" }, env);
+  assert.deepEqual([namespace, component, endpoint], ["prod", "backend", "generate"]);
+  for (const wrong of ["dyn://a.b", "dyn://a.b.c.d", "dyn://a..c", "dyn://"]) {
+    assert.throws(() => resolveOptions({ endpoint: wrong }, {}), usage(/is not dyn:\/\/<namespace>/), wrong);
+  }
 });
 
 test("the namespace suffix is appended once", () => {
@@ -229,4 +239,21 @@ test("rows of an engine are parsed like the common ones", () => {
   }];
   assert.deepEqual(resolveRows(rows, parseFlags(rows, ["--delay", "0"]), {}), { delay: 0 });
   assert.throws(() => parseFlags(rows, ["--delay=-1"]), usage(/at least 0/));
+});
+
+test("an option may have older spellings, of which a command line keeps to one", () => {
+  const rows: OptionRow[] = [
+    { key: "seed", flag: "ais-seed", aliases: ["aic-seed"], type: "integer", group: "Test", help: "x" },
+    { key: "old", flag: "old", type: "boolean", group: "Test", help: "y", deprecated: "--new" },
+  ];
+  assert.deepEqual(parseFlags(rows, ["--aic-seed", "5", "--aic-seed=6"]), { seed: 6 });
+  assert.throws(
+    () => parseFlags(rows, ["--aic-seed=5", "--ais-seed=5"]),
+    usage(/--aic-seed and --ais-seed are one option; give only --ais-seed/),
+  );
+  const help = formatHelp(rows);
+  assert.match(help, /--ais-seed.*also --aic-seed/);
+  assert.match(help, /--old.*deprecated: give --new/);
+  assert.deepEqual(deprecations(rows, { old: false }), ["--old is deprecated; give --new"]);
+  assert.deepEqual(deprecations(rows, { seed: 1 }), []);
 });

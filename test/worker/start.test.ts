@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createLog } from "../../src/observe/log.ts";
+import { createEngineClock } from "../../src/pipeline/engine_clock.ts";
 import { DynamoError } from "../../src/protocol/error.ts";
 import { startEngine } from "../../src/worker/engine_start.ts";
 import { ShutdownBudget } from "../../src/worker/shutdown.ts";
@@ -140,7 +141,15 @@ test("a start that takes its time says so every 30 s, with the worker's id befor
   const { engine } = probeEngine(endless, { start: () => loaded.promise });
   const budget = new ShutdownBudget({ clock, log, timeoutSeconds: 30, graceSeconds: 0 });
   const { signal } = new AbortController();
-  const started = startEngine({ engine, instanceId: 0xabcn, stop: signal, budget, clock, log });
+  const started = startEngine({
+    engine,
+    instanceId: 0xabcn,
+    stop: signal,
+    budget,
+    clock,
+    engineClock: createEngineClock(clock),
+    log,
+  });
   await clock.advance(65_000);
   loaded.resolve({ model: "m" });
   assert.deepEqual(await started, { model: "m" });

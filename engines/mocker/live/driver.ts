@@ -23,8 +23,6 @@ export interface PassListener {
 
 /** Settings of a driver. */
 export interface DriverOptions {
-  /** Pause before the first pass. @unit milliseconds */
-  readonly startupMs: number;
   /** How much longer the pass with this number takes than it should. @unit milliseconds */
   stallMs(pass: number): number;
 }
@@ -43,6 +41,7 @@ export class Driver {
   readonly #stopped = new AbortController();
   readonly #deferred: (() => void)[] = [];
   #isRunning = false;
+  #heldUntil = -Infinity;
   #passes = 0;
   #run: Promise<void> = Promise.resolve();
 
@@ -51,6 +50,11 @@ export class Driver {
     this.#group = group;
     this.#listener = listener;
     this.#options = options;
+  }
+
+  /** Sets the time of the clock before which no pass begins. */
+  holdUntil(time: number): void {
+    this.#heldUntil = time;
   }
 
   /** Adds a request to a rank; a pass that is under way ends without it. */
@@ -99,9 +103,7 @@ export class Driver {
 
   async #drive(clock: EngineClock): Promise<void> {
     try {
-      if (this.#passes === 0 && this.#options.startupMs > 0) {
-        await clock.sleepUntil(clock.now() + this.#options.startupMs, this.#stopped.signal);
-      }
+      if (clock.now() < this.#heldUntil) await clock.sleepUntil(this.#heldUntil, this.#stopped.signal);
       let start = clock.now();
       while (this.#group.isReady && !this.#stopped.signal.aborted) {
         const isIdle = this.#group.begin(start).every(({ pass }) => !pass.progressed);

@@ -11,19 +11,41 @@ import type {
   QueuedWork,
   SnapshotPublisher,
 } from "@stator/worker";
+import { machineParts } from "@stator/worker/zmtp";
 import type { ForwardPass, QueuedRequests } from "../forward_pass.ts";
 import type { KvEvent } from "../kv_event.ts";
 import type { RankScheduler } from "../rank_scheduler.ts";
 import type { TokenSequence } from "./token_sequence.ts";
+import { ZmqEvents, type ZmqPorts } from "./zmq_events.ts";
 
-/** The publishers of a worker, by rank. Without them nothing happens. */
-export class KvPublishing {
-  readonly #publishers: KvEventPublisher[] = [];
+/** The publishers of a worker, by rank. Without them nothing happens. Disposing it closes its sockets. */
+export class KvPublishing implements AsyncDisposable {
+  readonly #publishers: Pick<KvEventPublisher, "publishBatch">[] = [];
+  readonly #sockets: ZmqEvents[] = [];
   #snapshots: SnapshotPublisher | undefined;
   #passes: ForwardPassPublisher | undefined;
 
+  /**
+   * Publishes on ports from now on, and not through the worker: that one is a subscriber like any other.
+   *
+   * @throws {Error} If a port cannot be listened on.
+   */
+  async openSockets(ranks: number, { events, replay }: ZmqPorts, blockSize: number): Promise<void> {
+    const parts = await machineParts();
+    for (let dpRank = 0; dpRank < ranks; dpRank++) {
+      const ports = { events: events + dpRank, ...(replay === undefined ? {} : { replay: replay + dpRank }) };
+      this.#sockets.push(await ZmqEvents.open(ports, { ...parts, blockSize, dpRank }));
+    }
+    this.#publishers.push(...this.#sockets);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#sockets.map((socket) => socket[Symbol.asyncDispose]()));
+  }
+
   /** A source for every rank. */
   sources(ranks: number): KvEventSource[] {
+    if (this.#sockets.length > 0) return this.#sockets.map(({ source }) => source);
     return Array.from({ length: ranks }, (_, dpRank) => ({
       kind: "push",
       dpRank,

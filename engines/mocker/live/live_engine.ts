@@ -21,13 +21,14 @@ import {
 import { withLogprobs } from "../../logprobs.ts";
 import { transferMs, transferTiming } from "../handoff.ts";
 import type { MockerSettings } from "./settings.ts";
-import { AnswerTokens } from "./answer_tokens.ts";
+import { type AnswerPlan, AnswerTokens } from "./answer_tokens.ts";
 import type { BootstrapNet } from "./bootstrap_net.ts";
 import { type RequestFault, requestFault } from "./faults.ts";
 import { Handoffs } from "./handoffs.ts";
 import { LiveGroup } from "./live_group.ts";
 import type { LiveRequest } from "./live_request.ts";
 import { nodeBootstrapNet } from "./node_bootstrap_net.ts";
+import { replayKeyOf } from "./planned_answers.ts";
 import type { Handoff } from "./source_handoff.ts";
 
 /**
@@ -44,10 +45,17 @@ export function createLiveEngine(settings: MockerSettings, net: BootstrapNet = n
 export function engineOn(group: LiveGroup, settings: MockerSettings, net: BootstrapNet = nodeBootstrapNet): Engine {
   const handoffs = new Handoffs(settings, group, net);
   const { publishing } = group;
-  const { engine, dp_size } = settings.launch;
+  const { engine, dp_size, dynamo: { zmq_kv_events_port: events, zmq_replay_port: replay } } = settings.launch;
   const publishes = group.publishesEvents;
   return defineEngine({
-    start: async () => ({ ...configOf(settings), ...await handoffs.start() }),
+    start: async (_workerId, signal, clock) => {
+      await clock.sleepUntil(clock.now() + settings.slowStartMs, signal);
+      if (publishes && events !== null) {
+        await publishing.openSockets(dp_size, { events, ...(replay === null ? {} : { replay }) }, engine.block_size);
+      }
+      group.begin(clock);
+      return { ...configOf(settings), ...await handoffs.start() };
+    },
     generate: (request, ctx) => answer({ group, handoffs, settings }, request, ctx),
     healthCheckPayload: () => ({
       token_ids: [1],
@@ -62,6 +70,7 @@ export function engineOn(group: LiveGroup, settings: MockerSettings, net: Bootst
     isQuiescent: () => group.active === 0 && handoffs.size === 0,
     cleanup: async () => {
       await Promise.all([group.close(), handoffs.close()]);
+      await publishing[Symbol.asyncDispose]();
     },
   });
 }
@@ -75,6 +84,7 @@ function configOf({ modelName, launch: { engine, dp_size } }: MockerSettings): E
     ...(engine.max_model_len === null ? {} : { contextLength: engine.max_model_len }),
     ...(engine.max_num_seqs === null ? {} : { maxNumSeqs: engine.max_num_seqs }),
     ...(engine.max_num_batched_tokens === null ? {} : { maxNumBatchedTokens: engine.max_num_batched_tokens }),
+    runtimeData: { output_replay_consumer: true },
   };
 }
 
@@ -92,8 +102,9 @@ async function* answer(parts: Parts, asked: GenerateRequest, ctx: GenerateContex
   const request = isPrefill ? enforcePrefillMaxTokens(asked) : asked;
   if (ctx.signal.aborted) return yield chunk.cancelled(usage(request.token_ids.length, 0));
   if (settings.launch.engine.worker_type === "decode" && !isMeeting(request)) requirePrefillResult(request);
-  const maxTokens = maxTokensOf(request, settings);
-  const tokens = new AnswerTokens(request, settings.answers);
+  const plan = planOf(request, settings);
+  const { maxTokens } = plan;
+  const tokens = new AnswerTokens(request, settings.answers, plan);
   const live = group.prepare(request, ctx.clock, maxTokens, tokens);
   const wake = () => live.wake();
   ctx.signal.addEventListener("abort", wake);
@@ -204,6 +215,18 @@ function counts({ request, live }: Stream, completionTokens: number): Completion
 
 function faultOf({ faults }: MockerSettings, live: LiveRequest, maxTokens: number): RequestFault | undefined {
   return requestFault(faults, live.spec.id, maxTokens);
+}
+
+/** A planned answer comes in its own length, but for a prefill worker, which has one token to say. */
+function planOf(request: GenerateRequest, settings: MockerSettings): AnswerPlan {
+  const key = replayKeyOf(request.annotations);
+  const ids = key === undefined ? undefined : settings.plannedAnswers?.get(key);
+  if (ids === undefined) {
+    if (key !== undefined) settings.warn(`no answer is planned for output_replay_id ${JSON.stringify(key)}`);
+    return { maxTokens: maxTokensOf(request, settings) };
+  }
+  const isPrefill = settings.launch.engine.worker_type === "prefill";
+  return { maxTokens: isPrefill ? Math.min(1, ids.length) : ids.length, ids };
 }
 
 function maxTokensOf({ stop_conditions }: GenerateRequest, { defaultMaxTokens }: MockerSettings): number {

@@ -46,9 +46,13 @@ export class LiveGroup {
     this.#group = createGroup(rankArgs(launch, this.publishesEvents), launch.dp_size, 0, table);
     this.metrics = new NativeMetrics(backend, this.#group);
     this.#driver = new Driver(this.#group, this, {
-      startupMs: 1000 * (launch.startup_time ?? 0),
       stallMs: (pass) => stallMs(faults, pass),
     });
+  }
+
+  /** Begins the start-up: requests that come before its end wait for it. */
+  begin(clock: EngineClock): void {
+    this.#driver.holdUntil(clock.now() + 1000 * (this.#settings.launch.startup_time ?? 0));
   }
 
   /** Requests that have a stream. */

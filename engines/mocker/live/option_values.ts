@@ -5,30 +5,44 @@
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type OptionValues, UsageError } from "@stator/worker";
+import { type OptionValues, UsageError, type WorkerPlace } from "@stator/worker";
+import type { DynamoArgs } from "../dynamo_args.ts";
 import { type LaunchArgs, parseLaunchArgs } from "../launch_args.ts";
 import { readTimingTable } from "../npz.ts";
-import { type MockerSettings, roleOf } from "./settings.ts";
+import { kvBytesPerToken } from "./model_bytes.ts";
+import { refusalOf } from "./option_rows.ts";
+import { parsePlannedAnswers, type PlannedAnswers } from "./planned_answers.ts";
+import { withPorts } from "./port_lists.ts";
+import { roleOf } from "./role.ts";
+import type { MockerSettings } from "./settings.ts";
+
+const ALONE: WorkerPlace = { index: 0, count: 1 };
+
+/** What the workers of a process have in common. */
+type SharedSettings = Pick<MockerSettings, "launch" | "table" | "plannedAnswers">;
+
+/** Files are read once for all workers of a process, whose engines are made of the same values. */
+const shared = new WeakMap<OptionValues, Promise<SharedSettings>>();
 
 /**
- * Reads the settings.
+ * Reads the settings of one worker.
  *
  * @throws {UsageError} If a value or a file cannot be used.
  */
-export async function settingsOf(values: OptionValues): Promise<MockerSettings> {
+export async function settingsOf(values: OptionValues, place: WorkerPlace = ALONE): Promise<MockerSettings> {
+  const { index } = place;
   try {
-    const launch = await launchOf(values);
-    const { timing_model: timing } = launch.engine;
+    const reading = shared.get(values) ?? sharedSettings(values);
+    shared.set(values, reading);
+    const { launch, ...files } = await reading;
     const number = (key: string) => values[key] as number;
-    const table = timing.type === "external"
-      ? await readTimingTable(new Uint8Array(await readFile(timing.config.path)))
-      : undefined;
     return {
-      modelName: values.modelName as string | undefined ?? "stator-mocker",
-      launch,
-      ...(table === undefined ? {} : { table }),
+      modelName: (values.modelName ?? values.modelPath ?? "stator-mocker") as string,
+      ...files,
+      launch: { ...placed(launch, index), dynamo: withPorts(launch.dynamo, values, place) },
       ...(values.bootstrapHost === undefined ? {} : { bootstrapHost: values.bootstrapHost as string }),
       ...(values.defaultMaxTokens === undefined ? {} : { defaultMaxTokens: number("defaultMaxTokens") }),
+      slowStartMs: 1000 * (values.slowStart as number | undefined ?? 0),
       cacheAnswers: values.cacheAnswers === true,
       answers: {
         firstTokenId: number("firstTokenId"),
@@ -36,14 +50,17 @@ export async function settingsOf(values: OptionValues): Promise<MockerSettings> 
         seed: number("answerSeed"),
         honourStops: values.honourStops === true,
         eosRate: number("eosRate"),
+        reasoning: launch.dynamo.reasoning,
       },
       faults: {
         failRate: number("failRate"),
         hangRate: number("hangRate"),
         stallRate: number("stallRate"),
         stallSeconds: number("stallTime"),
-        seed: number("answerSeed"),
+        // Workers that all fail at the same time are no test of those who choose among them.
+        seed: number("answerSeed") + index,
       },
+      warn: (line) => console.warn(`mock engine: ${line}`),
     };
   } catch (error) {
     if (error instanceof UsageError) throw error;
@@ -51,10 +68,39 @@ export async function settingsOf(values: OptionValues): Promise<MockerSettings> 
   }
 }
 
+async function sharedSettings(values: OptionValues): Promise<SharedSettings> {
+  const launch = await launchOf(values);
+  const { engine: { timing_model: timing }, dynamo: { response_replay_trace_path: trace } } = launch;
+  return {
+    launch,
+    ...(timing.type === "external"
+      ? { table: await readTimingTable(new Uint8Array(await readFile(timing.config.path))) }
+      : {}),
+    ...(trace === null ? {} : { plannedAnswers: await readPlannedAnswers(trace) }),
+  };
+}
+
+/** The drafts of no two workers are the same. */
+function placed(launch: LaunchArgs, index: number): LaunchArgs {
+  return { ...launch, engine: { ...launch.engine, aic_mtp_seed: launch.engine.aic_mtp_seed + index } };
+}
+
+async function readPlannedAnswers(path: string): Promise<PlannedAnswers> {
+  try {
+    return parsePlannedAnswers(await readFile(path, "utf8"));
+  } catch (error) {
+    throw new UsageError(`--response-replay-trace-path ${path}: ${(error as Error).message}`);
+  }
+}
+
 async function launchOf(values: OptionValues): Promise<LaunchArgs> {
-  const role = roleOf(values.disaggregationMode as string | undefined ?? "agg");
+  const refusal = refusalOf(values);
+  if (refusal !== undefined) throw new UsageError(refusal);
+  const role = roleOf(values);
   const given = values.extraEngineArgs as string | undefined;
-  const launch = parseLaunchArgs(given === undefined ? await fromFlags(values) : await fromJson(given));
+  const raw = given === undefined ? fromFlags(values) : await fromJson(given);
+  const launch = parseLaunchArgs(raw);
+  checkDynamoArgs(raw, launch, values);
   const { worker_type } = launch.engine;
   if (worker_type !== "aggregated" && worker_type !== role) {
     throw new UsageError(
@@ -64,25 +110,38 @@ async function launchOf(values: OptionValues): Promise<LaunchArgs> {
   if (launch.engine.backend === "trtllm" && role !== "aggregated") {
     throw new UsageError("--engine-type trtllm: a mock engine of this type cannot hand over; choose vllm or sglang");
   }
-  const startup = values.slowStart as number | undefined ?? launch.startup_time;
-  const bootstrap_port = values.bootstrapPorts as number | undefined ?? launch.dynamo.bootstrap_port;
-  const dynamo = { ...launch.dynamo, bootstrap_port };
-  return { ...launch, startup_time: startup, engine: { ...launch.engine, worker_type: role }, dynamo };
+  const { kv_transfer_bytes_per_token: sizeGiven, kv_transfer_bandwidth: bandwidth } = launch.engine;
+  const bytes = sizeGiven ?? ((bandwidth ?? 0) === 0 ? null : await modelBytes(values));
+  return { ...launch, engine: { ...launch.engine, worker_type: role, kv_transfer_bytes_per_token: bytes } };
+}
+
+/** What the worker decides, or has no use for. */
+function checkDynamoArgs(raw: unknown, { dynamo }: LaunchArgs, { localIndexer }: OptionValues): void {
+  if (dynamo.router_queue_policy !== null) {
+    throw new UsageError(
+      "dynamo.router_queue_policy: a worker has no router; leave it out, or give it to the frontend",
+    );
+  }
+  const { enable_local_indexer: wanted } = (raw as { dynamo?: Partial<DynamoArgs> }).dynamo ?? {};
+  if (wanted === false && localIndexer !== false) {
+    throw new UsageError("dynamo.enable_local_indexer: the worker has it on; give --no-local-indexer, or leave it out");
+  }
 }
 
 async function fromJson(given: string): Promise<unknown> {
-  const json = given.trimStart().startsWith("{") ? given : await readFile(given, "utf8");
-  return JSON.parse(json);
+  const isInline = given.trimStart().startsWith("{");
+  const json = isInline ? given : await readFile(given, "utf8");
+  return parseJson(isInline ? "--extra-engine-args" : given, json);
 }
 
 /** What the flags say, in the form of engine arguments. */
-async function fromFlags(values: OptionValues): Promise<unknown> {
+function fromFlags(values: OptionValues): unknown {
   const backend = values.engineType;
   const profile = values.plannerProfileData as string | undefined;
   const engine = {
     backend,
     num_gpu_blocks: values.numGpuBlocksOverride,
-    block_size: values.blockSize ?? (backend === "sglang" ? values.sglangPageSize : undefined),
+    block_size: backend === "sglang" ? pageSize(values) : values.blockSize,
     max_model_len: values.maxModelLen,
     max_num_seqs: values.maxNumSeqs,
     max_num_batched_tokens: values.maxNumBatchedTokens,
@@ -96,8 +155,7 @@ async function fromFlags(values: OptionValues): Promise<unknown> {
     aic_mtp_seed: values.aisMtpSeed,
     kv_transfer_bandwidth: values.kvTransferBandwidth,
     kv_transfer_timing_mode: values.kvTransferTimingMode,
-    kv_transfer_bytes_per_token: values.kvBytesPerToken ??
-      (values.kvTransferBandwidth === undefined ? undefined : await modelBytes(values)),
+    kv_transfer_bytes_per_token: values.kvBytesPerToken,
     timing_model: profile && { type: "external", provider: "dynamo_profile", config: { path: profile } },
     sglang: {
       schedule_policy: values.sglangSchedulePolicy === "fcfs" ? "fifo" : values.sglangSchedulePolicy,
@@ -106,28 +164,50 @@ async function fromFlags(values: OptionValues): Promise<unknown> {
       clip_max_new_tokens: values.sglangClipMaxNewTokens,
       schedule_conservativeness: values.sglangScheduleConservativeness,
     },
+    trtllm: { capacity_scheduler_policy: values.trtllmCapacitySchedulerPolicy },
+  };
+  const dynamo = {
+    enable_local_indexer: true,
+    reasoning: values.reasoning && parseJson("--reasoning", values.reasoning as string),
+    response_replay_trace_path: values.responseReplayTracePath,
   };
   return withoutUnset({
     engine: withoutUnset(engine),
     dp_size: values.dataParallelSize,
     startup_time: values.startupTime,
+    gpu_memory_utilization: values.gpuMemoryUtilization,
+    mem_fraction_static: values.memFractionStatic,
+    free_gpu_memory_fraction: values.freeGpuMemoryFraction,
+    dynamo: withoutUnset(dynamo),
   });
 }
 
-const DTYPE_BYTES: Readonly<Record<string, number>> = { float16: 2, bfloat16: 2, float32: 4 };
+/** A page is a block by an older name. */
+function pageSize({ blockSize, sglangPageSize }: OptionValues): unknown {
+  if (blockSize === undefined || sglangPageSize === undefined || blockSize === sglangPageSize) {
+    return blockSize ?? sglangPageSize;
+  }
+  throw new UsageError(`--sglang-page-size ${sglangPageSize} contradicts --block-size ${blockSize}; give the latter`);
+}
 
-/** KV bytes of a token, by the model's sizes. @source dynamo 1.6.1, `dynamo/mocker/utils/kv_cache.py` */
+function parseJson(source: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new UsageError(`${source}: this is no JSON: ${(error as Error).message}`);
+  }
+}
+
 async function modelBytes(values: OptionValues): Promise<number> {
   const folder = (values.modelPath ?? values.modelName) as string | undefined;
+  let bytes: number | undefined;
   try {
     const config = JSON.parse(await readFile(join(folder ?? "", "config.json"), "utf8"));
-    const heads: number = config.num_attention_heads;
-    const width = config.head_dim ?? Math.floor(config.hidden_size / heads);
-    const bytes = config.num_hidden_layers * 2 * (config.num_key_value_heads ?? heads) * width;
-    if (Number.isSafeInteger(bytes)) return bytes * (DTYPE_BYTES[config.torch_dtype ?? config.dtype] ?? 2);
+    bytes = kvBytesPerToken(config, values.kvCacheDtype as string);
   } catch {
     // Told below, like a file that says too little.
   }
+  if (bytes !== undefined) return bytes;
   throw new UsageError("--kv-transfer-bandwidth: the model's config.json has no sizes; give --kv-bytes-per-token too");
 }
 

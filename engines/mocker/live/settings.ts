@@ -3,11 +3,11 @@
  *
  * @module
  */
-import type { WorkerRole } from "../args.ts";
 import type { LaunchArgs } from "../launch_args.ts";
 import type { TimingTableArrays } from "../timing_table.ts";
 import type { AnswerSettings } from "./answer_tokens.ts";
 import type { FaultSettings } from "./faults.ts";
+import type { PlannedAnswers } from "./planned_answers.ts";
 
 /** All settings; the engine's own are in the peer's form. */
 export interface MockerSettings {
@@ -23,15 +23,14 @@ export interface MockerSettings {
   readonly cacheAnswers: boolean;
   /** Which tokens come. */
   readonly answers: AnswerSettings;
+  /** Answers that requests may name; `undefined` if there is no trace of them. */
+  readonly plannedAnswers?: PlannedAnswers;
+  /** How long the engine takes to start. @unit milliseconds */
+  readonly slowStartMs: number;
   /** What goes wrong. */
   readonly faults: FaultSettings;
+  /** Takes a line for whoever runs the engine. */
+  readonly warn: (line: string) => void;
   /** What decode workers are told to dial; `undefined`: the own address. */
   readonly bootstrapHost?: string;
-}
-
-/** The worker's part in serving, in the words of engine arguments. */
-export function roleOf(disaggregationMode: string): WorkerRole {
-  if (disaggregationMode === "prefill" || disaggregationMode === "decode") return disaggregationMode;
-  if (disaggregationMode === "agg" || disaggregationMode === "aggregated") return "aggregated";
-  throw new RangeError(`The mock engine cannot be an ${disaggregationMode} worker: choose agg, prefill or decode`);
 }

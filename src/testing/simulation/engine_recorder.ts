@@ -16,10 +16,10 @@ export function recordEngine(engine: Engine, history: History): Engine {
     history.add("engine", what, { ...(id === undefined ? {} : { id }), ...(detail === undefined ? {} : { detail }) });
   return {
     ...engine,
-    async start(workerId, signal) {
+    async start(workerId, signal, clock) {
       note("start");
       try {
-        const config = await engine.start(workerId, signal);
+        const config = await engine.start(workerId, signal, clock);
         note("started");
         return config;
       } catch (error) {

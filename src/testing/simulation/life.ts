@@ -64,7 +64,7 @@ export async function runLife({ engine, seed, faults, worker, turns }: LifeParts
   schedule(plan, world);
   let isOver = false;
   const recorded = recordEngine(misbehave(engine, plan, timeline), history);
-  live(platform, recorded, options, workerLog(world), store.mem).then(
+  live(platform, [recorded], options, workerLog(world), store.mem).then(
     (code) => history.add("world", "exit", { number: code }),
     (error) => history.add("world", "exit", { number: -1, detail: String(error) }),
   ).then(() => {

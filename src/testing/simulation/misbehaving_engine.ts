@@ -30,9 +30,9 @@ export function misbehave(engine: Engine, plan: Pick<LifePlan, "hooks" | "reques
   };
   return {
     ...engine,
-    async start(workerId, signal) {
+    async start(workerId, signal, clock) {
       await before(hooks.start);
-      return await engine.start(workerId, signal);
+      return await engine.start(workerId, signal, clock);
     },
     generate(request, ctx) {
       const stream = streams.get(ctx.id);

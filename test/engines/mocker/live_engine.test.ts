@@ -3,6 +3,9 @@ import { test } from "node:test";
 import { parseWorkerArgs } from "@stator/worker";
 import { module } from "@stator/worker/engines/mocker";
 import { assertConformance, runConformance } from "@stator/worker/testing";
+import { createEngineClock } from "../../../src/pipeline/engine_clock.ts";
+import { VirtualClock } from "../../../src/testing/virtual_clock.ts";
+import { FakeClock } from "../../support/fake_clock.ts";
 import { promptOf, startMockerRig, type TimedChunk } from "../../support/mocker_rig.ts";
 
 const tokens = (chunks: readonly TimedChunk[]) => chunks.flatMap(({ chunk }) => [...chunk.token_ids]);
@@ -136,10 +139,34 @@ test("faults on purpose: requests that fail or hang, passes that stall, a late s
   await hanging.context().clock.sleepUntil(hanging.now() + 60_000);
   control.abort();
   assert.equal(end(await stream), "cancelled");
-  const late = await startMockerRig("--slow-start", "3", "--stall-rate", "1", "--stall-time", "2");
+  const late = await startMockerRig("--stall-rate", "1", "--stall-time", "2");
   const begin = late.now();
   const [first] = await late.ask([1], max(1));
-  assert.ok(first!.at - begin >= 5000);
+  assert.ok(first!.at - begin >= 2000);
+});
+
+test("a start-up counts from the start of the engine, and requests that come earlier wait for its end", async () => {
+  const rig = await startMockerRig("--startup-time", "3");
+  const begin = rig.now();
+  await rig.context().clock.sleepUntil(begin + 1000);
+  const [early] = await rig.ask([1], max(1));
+  assert.equal(Math.floor((early!.at - begin) / 1000), 3, `${early!.at - begin}`);
+  const later = rig.now();
+  const [next] = await rig.ask([2], max(1));
+  assert.ok(next!.at - later < 100);
+});
+
+test("a slow start keeps the worker from serving, unless it is to stop before", async () => {
+  const { engine } = await parseWorkerArgs(["--slow-start", "3"], module);
+  const clock = createEngineClock(new VirtualClock(new FakeClock()));
+  const begin = clock.now();
+  await engine.start(1n, new AbortController().signal, clock);
+  assert.equal(clock.now() - begin, 3000);
+  const stop = new AbortController();
+  const starting = engine.start(1n, stop.signal, clock);
+  stop.abort();
+  await starting;
+  assert.ok(clock.now() - begin < 6000);
 });
 
 test("cleanup ends every stream as cancelled, also one that waits", async () => {

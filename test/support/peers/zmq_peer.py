@@ -127,6 +127,22 @@ def router():
         socket.send_multipart([client, b"", (-1).to_bytes(8, "big", signed=True), b""])
 
 
+def ask():
+    """Asks a replay socket for everything from a number on, as a DEALER and as a REQ, and prints the answers."""
+    for name, kind in (("dealer", zmq.DEALER), ("req", zmq.REQ)):
+        socket = make(kind)
+        attach(socket)
+        question = int(options["start"]).to_bytes(8, "big")
+        socket.send_multipart([b"", question] if kind == zmq.DEALER else [question])
+        while True:
+            parts = socket.recv_multipart()
+            say(name, hexes(parts))
+            # A REQ hears one answer a question.
+            if kind == zmq.REQ or parts[-1] == b"":
+                break
+    say("done")
+
+
 def engine():
     """Plays vLLM: publishes batches and replays what it published, as its test tells it over a ROUTER of its own.
 
