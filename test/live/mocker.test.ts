@@ -1,44 +1,15 @@
 /**
- * The mock engine behind Dynamo's own frontend, beside Dynamo's own mocker and together with it.
+ * The mock engine behind Dynamo's own frontend, alone and together with Dynamo's own mocker.
+ *
+ * How fast it is beside that one is a matter of `deno task bench:mocker`.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CHAT, chat, COMPLETIONS, type Frontend, startFrontend } from "../support/frontend.ts";
-import { latencies, type Load, type Maker, meanBetween, measure, startMocker } from "../support/mocker_load.ts";
+import { type Maker, measure, startMocker } from "../support/mocker_load.ts";
 import { requirePeers, TINY_WORDS_MODEL } from "../support/peers.ts";
 import { freePort, until } from "../support/processes.ts";
 import { makeStore, type Store } from "../support/store.ts";
-
-const LOADS: readonly (Load & { readonly name: string; readonly flags: readonly string[] })[] = [
-  { name: "alone", flags: [], concurrent: 1, rounds: 10, promptTokens: 64, sharedTokens: 0, maxTokens: 16 },
-  { name: "8 concurrent", flags: [], concurrent: 8, rounds: 3, promptTokens: 100, sharedTokens: 0, maxTokens: 32 },
-  { name: "64 concurrent", flags: [], concurrent: 64, rounds: 2, promptTokens: 100, sharedTokens: 0, maxTokens: 32 },
-  { name: "shared prefix", flags: [], concurrent: 8, rounds: 4, promptTokens: 400, sharedTokens: 384, maxTokens: 16 },
-  {
-    ...{ name: "KV exhaustion", concurrent: 6, rounds: 1, promptTokens: 128, sharedTokens: 0, maxTokens: 64 },
-    flags: ["--num-gpu-blocks-override", "40"],
-  },
-  {
-    ...{ name: "speed-up 1000", concurrent: 64, rounds: 10, promptTokens: 100, sharedTokens: 0, maxTokens: 64 },
-    flags: ["--speedup-ratio", "1000"],
-  },
-];
-
-/** Runs with one worker of a maker behind a frontend of its own. */
-async function behindFrontend<T>(
-  maker: Maker,
-  flags: readonly string[],
-  run: (frontend: Frontend, port: number) => Promise<T>,
-) {
-  using store = makeStore("mocker");
-  await using frontend = await startFrontend(store);
-  const port = await freePort();
-  const env = { DYN_SYSTEM_PORT: String(port) };
-  await using _worker = await startMocker(store, maker, ["--block-size", "16", ...flags], env);
-  await frontend.listed(TINY_WORDS_MODEL);
-  await ready(frontend);
-  return await run(frontend, port);
-}
 
 async function ready(frontend: Frontend): Promise<void> {
   const body = { model: TINY_WORDS_MODEL, prompt: [1, 2, 3], max_tokens: 2 };
@@ -47,44 +18,18 @@ async function ready(frontend: Frontend): Promise<void> {
 
 test("a chat streams, and a request without a limit is refused in words", { timeout: 120_000 }, async (t) => {
   if (!requirePeers(t)) return;
-  await behindFrontend("stator", [], async (frontend) => {
-    const answer = await frontend.stream(CHAT, chat(TINY_WORDS_MODEL, "hello", { max_tokens: 5 }));
-    assert.deepEqual([answer.finishReason, answer.done, answer.error], ["length", true, undefined]);
-    assert.ok(answer.text.length > 0);
-    const { status, body } = await frontend.post(CHAT, chat(TINY_WORDS_MODEL, "hello"));
-    assert.equal(status, 400);
-    assert.match(JSON.stringify(body), /max_tokens.* is required/);
-  });
+  using store = makeStore("mocker");
+  await using frontend = await startFrontend(store);
+  await using _worker = await startMocker(store, "stator", ["--block-size", "16"]);
+  await frontend.listed(TINY_WORDS_MODEL);
+  await ready(frontend);
+  const answer = await frontend.stream(CHAT, chat(TINY_WORDS_MODEL, "hello", { max_tokens: 5 }));
+  assert.deepEqual([answer.finishReason, answer.done, answer.error], ["length", true, undefined]);
+  assert.ok(answer.text.length > 0);
+  const { status, body } = await frontend.post(CHAT, chat(TINY_WORDS_MODEL, "hello"));
+  assert.equal(status, 400);
+  assert.match(JSON.stringify(body), /max_tokens.* is required/);
 });
-
-for (const { name, flags, ...load } of LOADS) {
-  test(`beside Dynamo's mocker: ${name}`, { timeout: 300_000 }, async (t) => {
-    if (!requirePeers(t)) return;
-    const run = async (frontend: Frontend, port: number) => {
-      // The first time through, compilers are busy.
-      await measure(frontend, load, 2);
-      const before = await latencies(port);
-      const seen = await measure(frontend, load, 1);
-      const after = await latencies(port);
-      return {
-        ...seen,
-        ownTtft: meanBetween(before, after, "ttft"),
-        ownItl: meanBetween(before, after, "itl"),
-      };
-    };
-    const theirs = await behindFrontend("dynamo", flags, run);
-    const ours = await behindFrontend("stator", flags, run);
-    const shown = ["ttft", "itl", "ownTtft", "ownItl", "requestRate", "tokenRate", "cached"] as const;
-    console.log(`${name}: ${shown.map(compare).join(", ")}`);
-    assert.ok(ours.tokenRate > 0);
-
-    function compare(what: typeof shown[number]): string {
-      return `${what} ${ours[what].toFixed(2)} / ${theirs[what].toFixed(2)} = ${
-        (ours[what] / theirs[what]).toFixed(3)
-      }`;
-    }
-  });
-}
 
 test("a prompt goes to the rank and worker where its prefix is", { timeout: 120_000 }, async (t) => {
   if (!requirePeers(t)) return;
