@@ -4,6 +4,7 @@
  * @module
  */
 import type { BlockSequence } from "./sequence.ts";
+import type { HostRequest } from "./tiers/host_request.ts";
 
 /** Where a request is. */
 export type RequestStatus = "waiting" | "preempted" | "running" | "reserving" | "reserved" | "held" | "done";
@@ -62,6 +63,8 @@ export class EngineRequest {
   isSource = false;
   /** Place in the order of arrival. */
   order = 0;
+  /** What the host tier means to it, if there is one. */
+  host: HostRequest | undefined = undefined;
   /** Number of the pass that scheduled it last. */
   scheduledIn: number = NO_PASS;
   /** What that pass computed. @unit tokens */

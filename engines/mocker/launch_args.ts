@@ -4,9 +4,11 @@
  * @source dynamo-mocker 1.6.1, `config.rs`; aisimulate-core 0.13.0, `launch.rs`, `config.rs`: names, defaults, rules
  * @module
  */
-import type { Backend, EngineArgs, HostOffloadArgs, SglangArgs } from "./args.ts";
+import type { Backend, EngineArgs, SglangArgs } from "./args.ts";
 import { anything, boolean, count, number, oneOf, orNull, readFields, text } from "./json_fields.ts";
+import { check, isDuration } from "./rules.ts";
 import { acceptRates } from "./speculation.ts";
+import { checkTiers, diskOffloadArgs, hostOffloadArgs } from "./tiers/tier_args.ts";
 import type { TimingConfig } from "./timing.ts";
 
 /** What only Dynamo's part of the mocker reads. */
@@ -113,8 +115,6 @@ const SGLANG = {
   schedule_conservativeness: number,
 };
 
-const HOST_OFFLOAD = { num_host_blocks: count, d2h_bandwidth_gbps: number, h2d_bandwidth_gbps: number };
-
 const DYNAMO = {
   enable_local_indexer: boolean,
   bootstrap_port: orNull(count),
@@ -132,7 +132,6 @@ const NOT_MODELLED = [
   "kv_cache_capacity_bytes",
   "state_cache",
   "prefix_match_unit",
-  "g3_offload",
 ] as const;
 
 /**
@@ -189,7 +188,8 @@ function engineArgs(given: EngineFields): EngineArgs {
   const backend = given.backend ?? "vllm";
   const bytes = given.kv_transfer_bytes_per_token;
   check(bytes === undefined || given.kv_bytes_per_token === undefined, "duplicate field `kv_transfer_bytes_per_token`");
-  const offload = hostOffloadArgs(given);
+  const offload = hostOffloadArgs(given.native_host_offload);
+  const disk = diskOffloadArgs(given.g3_offload);
   const args: EngineArgs = {
     backend,
     num_gpu_blocks: given.num_gpu_blocks ?? 16384,
@@ -215,6 +215,7 @@ function engineArgs(given: EngineFields): EngineArgs {
       ? {}
       : { kv_cache_bytes_per_token: given.kv_cache_bytes_per_token }),
     ...(offload === undefined ? {} : { native_host_offload: offload }),
+    ...(disk === undefined ? {} : { g3_offload: disk }),
     kv_transfer_bandwidth: given.kv_transfer_bandwidth ?? null,
     kv_transfer_timing_mode: given.kv_transfer_timing_mode ?? "full_prompt",
     timing_model: timingConfig(given.timing_model ?? { type: "polynomial" }),
@@ -246,6 +247,8 @@ function checkEngine(args: EngineArgs): void {
   for (const name of ["speedup_ratio", "decode_speedup_ratio"] as const) {
     check(isDuration(args[name]), `${name} must be finite and non-negative`);
   }
+  check(args.kv_cache_bytes_per_token !== 0, "kv_cache_bytes_per_token must be positive");
+  checkTiers(args);
   check(isDuration(args.kv_transfer_bandwidth ?? 0), "kv_transfer_bandwidth must be finite and non-negative");
   if (args.aic_nextn !== null) {
     const reason = "because MTP output acceleration is modeled by burst sampling";
@@ -273,22 +276,6 @@ function sglangArgs(value: unknown): SglangArgs {
     chunked_prefill_size: given.chunked_prefill_size ?? 8192,
     clip_max_new_tokens: given.clip_max_new_tokens ?? 4096,
     schedule_conservativeness: given.schedule_conservativeness ?? 1,
-  };
-}
-
-function hostOffloadArgs(given: EngineFields): HostOffloadArgs | undefined {
-  if (given.native_host_offload === undefined || given.native_host_offload === null) return undefined;
-  const fields = readFields(given.native_host_offload, "engine.native_host_offload", HOST_OFFLOAD);
-  const name = "native_host_offload";
-  check((given.backend ?? "vllm") === "vllm", `${name} is supported only for backend=vllm`);
-  check(given.enable_prefix_caching ?? true, `${name} requires enable_prefix_caching=true`);
-  const hasBytes = given.kv_cache_bytes_per_token !== undefined;
-  check(hasBytes, `${name} requires kv_cache_bytes_per_token to derive the physical host block size`);
-  check((fields.num_host_blocks ?? 0) > 0, `${name}.num_host_blocks must be positive`);
-  return {
-    num_host_blocks: fields.num_host_blocks ?? 0,
-    d2h_bandwidth_gbps: fields.d2h_bandwidth_gbps ?? 32,
-    h2d_bandwidth_gbps: fields.h2d_bandwidth_gbps ?? 32,
   };
 }
 
@@ -338,12 +325,4 @@ function dynamoArgs(value: unknown): DynamoArgs {
     zmq_replay_port: given.zmq_replay_port ?? null,
     router_queue_policy: given.router_queue_policy ?? null,
   };
-}
-
-function isDuration(value: number): boolean {
-  return value >= 0 && value < Infinity;
-}
-
-function check(holds: boolean, rule: string): void {
-  if (!holds) throw new RangeError(rule);
 }

@@ -71,6 +71,9 @@ export class SglangScheduler implements RankScheduler {
     return !this.isReady && this.#held === 0 && this.#pending.size === 0 && this.#reserved.size === 0;
   }
 
+  readonly hasCopies: boolean = false;
+  readonly nextMs: number = Infinity;
+
   get gauges(): RankGauges {
     const { capacity, available } = this.#cache;
     return {
@@ -178,6 +181,10 @@ export class SglangScheduler implements RankScheduler {
 
   settle(): void {
     this.#retryDestination();
+  }
+
+  advance(): void {
+    // It has no copies that could end.
   }
 
   takeHandoffs(): HandoffEvent[] {

@@ -9,6 +9,9 @@ import { EngineRequest, type RequestSpec } from "./engine_request.ts";
 import { PendingDestinations } from "./handoff.ts";
 import { KvEventLog } from "./kv_event.ts";
 import type { HandoffEvent } from "./pass.ts";
+import { BlockReaders } from "./tiers/block_readers.ts";
+import { HostConnector } from "./tiers/host_connector.ts";
+import type { HostTier } from "./tiers/host_tier.ts";
 import { WaitingQueue } from "./waiting_queue.ts";
 
 /** Queues, blocks and limits of one rank. */
@@ -25,6 +28,8 @@ export class VllmState {
   readonly events: KvEventLog | undefined;
   /** The blocks. */
   readonly pool: BlockPool;
+  /** The host tier, if there is one. */
+  readonly host: HostConnector | undefined;
   /** Requests that are not in the batch. */
   readonly waiting: WaitingQueue;
   /** Destinations that wait for blocks. */
@@ -43,8 +48,8 @@ export class VllmState {
   preemptions = 0;
   #order = 0;
 
-  /** Makes an idle rank. */
-  constructor(args: EngineArgs) {
+  /** Makes an idle rank. @param host The host tier; none: there is none. */
+  constructor(args: EngineArgs, host?: HostTier) {
     this.args = args;
     this.blockSize = args.block_size;
     this.maxModelLength = args.max_model_len ?? Infinity;
@@ -52,7 +57,9 @@ export class VllmState {
     // Decode workers and caches that are off publish nothing.
     const publishes = args.emit_kv_events && args.enable_prefix_caching && args.worker_type !== "decode";
     this.events = publishes ? new KvEventLog() : undefined;
-    this.pool = new BlockPool(args.num_gpu_blocks, this.events);
+    const isShared = host?.isShared ?? false;
+    this.pool = new BlockPool(args.num_gpu_blocks, this.events, host === undefined ? undefined : new BlockReaders(isShared));
+    this.host = host === undefined ? undefined : new HostConnector(this, host);
     this.waiting = new WaitingQueue(
       (request) => request.isHandoff || request.status === "preempted",
       (request) => request.isHandoff ? request.promptTokens : request.knownTokens,
@@ -66,6 +73,7 @@ export class VllmState {
     if (this.isNoEvict) request.maxOutputTokens = this.#fittingOutput(request);
     request.hashedBlocks = this.args.enable_prefix_caching ? Math.floor(request.promptTokens / this.blockSize) : 0;
     request.sequence.hashThrough(request.hashedBlocks);
+    this.host?.begin(request);
     return request;
   }
 
@@ -91,6 +99,7 @@ export class VllmState {
     if (this.isNoEvict) return undefined;
     const victim = this.args.preemption_mode === "lifo" ? this.running.pop() : this.running.shift();
     if (victim === undefined) return undefined;
+    this.host?.preempted(victim);
     this.releaseBlocks(victim);
     victim.computedTokens = 0;
     victim.status = "preempted";

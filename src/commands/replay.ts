@@ -10,6 +10,7 @@ import type { ReplaySummary } from "../../engines/mocker/replay/report.ts";
 import { readTrace } from "../../engines/mocker/replay/trace.ts";
 import type { OptionRow, OptionValues } from "../engine/option.ts";
 import type { Platform } from "../platform/platform.ts";
+import { BlockHasher, sequenceHashes } from "../protocol/block_hash.ts";
 import { formatHelp, parseFlags, reportFailure, resolveRows, UsageError } from "../worker/command_line.ts";
 
 const group = "Replay";
@@ -107,6 +108,10 @@ async function optionsOf(values: OptionValues, platform: Platform): Promise<Repl
     given === undefined ? undefined : readPool(`${given}`, values[count] as number, platform);
   const number = (key: string) => values[key] as number | undefined;
   return {
+    hashBlocks: (blockSize) => {
+      const hasher = new BlockHasher(blockSize);
+      return (tokens, parent) => sequenceHashes(hasher.localHashes(tokens), parent);
+    },
     aggregated: await pool("engineArgs", "workers", isDivided ? undefined : values.engineArgs ?? "{}"),
     prefill: await pool("prefillEngineArgs", "prefillWorkers"),
     decode: await pool("decodeEngineArgs", "decodeWorkers"),

@@ -43,7 +43,8 @@ export class LiveGroup {
     const { launch, table, faults } = settings;
     const { enable_prefix_caching, worker_type, backend } = launch.engine;
     this.publishesEvents = enable_prefix_caching && worker_type !== "decode";
-    this.#group = createGroup(rankArgs(launch, this.publishesEvents), launch.dp_size, 0, table);
+    const parts = { table, tensorParallelSize: launch.tensor_parallel_size };
+    this.#group = createGroup(rankArgs(launch, this.publishesEvents), launch.dp_size, 0, parts);
     this.metrics = new NativeMetrics(backend, this.#group);
     this.#driver = new Driver(this.#group, this, {
       startupMs: 1000 * (launch.startup_time ?? 0),

@@ -28,6 +28,7 @@ export class AggregatedReplay implements ReplayRun {
       log,
       schedule: (atMs, pool, worker) => clock.addPassEnd(atMs, pool, worker),
       onPassEnd: (_pool, worker, passes, nowMs) => this.#onPassEnd(worker, passes, nowMs),
+      onCopies: (_pool, worker, rank) => this.#publish(worker, rank),
       onPass: parts.onPass,
     });
   }
@@ -47,13 +48,17 @@ export class AggregatedReplay implements ReplayRun {
     this.#pool.mark(worker);
   }
 
+  get nextCopyMs(): number {
+    return this.#pool.nextMs;
+  }
+
   settleEvents(nowMs: number): boolean {
-    let changed = false;
+    let changed = this.#pool.endCopies(nowMs);
     for (let due = this.#parts.clock.takePassEnd(); due !== undefined; due = this.#parts.clock.takePassEnd()) {
       due.pool.end(due.worker, nowMs);
       changed = true;
     }
-    return changed;
+    return this.#pool.endCopies(nowMs) || changed;
   }
 
   drive(nowMs: number): boolean {
@@ -63,8 +68,7 @@ export class AggregatedReplay implements ReplayRun {
   #onPassEnd(worker: number, passes: readonly RankPass[], nowMs: number): void {
     const { log } = this.#parts;
     for (const { rank, pass } of passes) {
-      const events = this.#pool.workers[worker]!.ranks[rank]!.takeKvEvents();
-      if (events.length > 0) this.#router.onKvEvents(worker, rank, events);
+      this.#publish(worker, rank);
       const { requests, flags } = pass;
       for (let i = 0; i < requests.length; i++) {
         const { id } = requests[i]!;
@@ -80,5 +84,10 @@ export class AggregatedReplay implements ReplayRun {
         }
       }
     }
+  }
+
+  #publish(worker: number, rank: number): void {
+    const events = this.#pool.workers[worker]!.ranks[rank]!.takeKvEvents();
+    if (events.length > 0) this.#router.onKvEvents(worker, rank, events);
   }
 }

@@ -89,13 +89,18 @@ export class DisaggregatedReplay implements ReplayRun {
     this.#actions.push({ step: this.#deployment.isSourceFirst ? "prefill" : "reserve", handoff });
   }
 
+  get nextCopyMs(): number {
+    return Math.min(this.#prefill.pool.nextMs, this.#decode.pool.nextMs);
+  }
+
   settleEvents(nowMs: number): boolean {
     const { clock } = this.#parts;
-    let changed = false;
+    let changed = this.#endCopies(nowMs);
     for (let due = clock.takePassEnd(); due !== undefined; due = clock.takePassEnd()) {
       due.pool.end(due.worker, nowMs);
       changed = true;
     }
+    if (this.#endCopies(nowMs)) changed = true;
     for (let id = clock.takeTransferEnd(); id !== undefined; id = clock.takeTransferEnd()) {
       const handoff = this.#handoffs.get(id);
       if (handoff !== undefined) this.#actions.push({ step: "activate", handoff });
@@ -116,12 +121,18 @@ export class DisaggregatedReplay implements ReplayRun {
     return prefilled || decoded || this.#actions.length > 0;
   }
 
+  #endCopies(nowMs: number): boolean {
+    const prefilled = this.#prefill.pool.endCopies(nowMs);
+    return this.#decode.pool.endCopies(nowMs) || prefilled;
+  }
+
   #half(name: "prefill" | "decode", { workers, router }: Deployment): Half {
     const { clock, log, onPass } = this.#parts;
     const pool = new WorkerPool(name, workers, {
       log,
       schedule: (atMs, pool, worker) => clock.addPassEnd(atMs, pool, worker),
       onPassEnd: (_pool, worker, passes, nowMs) => this.#onPassEnd(name, worker, passes, nowMs),
+      onCopies: (pool, worker, rank) => this.#publish({ pool, router }, worker, rank),
       onPass,
     });
     return { pool, router, deferred: workers.map(() => []) };
@@ -268,7 +279,7 @@ export class DisaggregatedReplay implements ReplayRun {
       half.router.onEnd(row.index);
       if (request === undefined) continue;
       const group = half.pool.workers[placement.worker]!;
-      group.ranks[placement.rank]!.cancel(request, !group.isBusy);
+      group.ranks[placement.rank]!.cancel(request, !group.isBusy, nowMs);
       half.pool.mark(placement.worker);
     }
     this.#forget(handoff);
@@ -280,7 +291,7 @@ export class DisaggregatedReplay implements ReplayRun {
     this.#handoffs.delete(row.index);
   }
 
-  #publish({ pool, router }: Half, worker: number, rank: number): void {
+  #publish({ pool, router }: Pick<Half, "pool" | "router">, worker: number, rank: number): void {
     const events = pool.workers[worker]!.ranks[rank]!.takeKvEvents();
     if (events.length > 0) router.onKvEvents(worker, rank, events);
   }

@@ -4,11 +4,11 @@
  * @module
  */
 import type { EngineGroup } from "../engine_group.ts";
+import type { BlockSequence } from "../sequence.ts";
 import type { VirtualClock } from "./clock.ts";
 import type { PlacementPolicy } from "./placement.ts";
 import type { RequestLog } from "./request_log.ts";
 import type { TraceRow } from "./trace.ts";
-import type { TraceSequence } from "./trace_sequence.ts";
 import type { PassObserver } from "./worker_pool.ts";
 import type { Workload } from "./workload.ts";
 
@@ -29,7 +29,7 @@ export interface RunParts {
   /** Where everything is noted. */
   readonly log: RequestLog;
   /** The blocks of a request. */
-  readonly sequenceOf: (row: TraceRow) => TraceSequence;
+  readonly sequenceOf: (row: TraceRow) => BlockSequence;
   /** Told once a request is over. */
   readonly onEnd: (request: number, nowMs: number) => void;
   /** Told of every pass. */
@@ -38,6 +38,8 @@ export interface RunParts {
 
 /** A deployment during a replay. */
 export interface ReplayRun {
+  /** When a copy between tiers ends; infinite without copies. @unit milliseconds */
+  readonly nextCopyMs: number;
   /** A request arrives. */
   arrive(row: TraceRow, nowMs: number): void;
   /** Lets everything happen that is due now, except arrivals and new passes; whether anything was. */
@@ -63,7 +65,7 @@ export function runReplay(run: ReplayRun, workload: Workload, clock: VirtualCloc
   const { maxMs = Infinity, onStep } = options;
   settle(run, workload, clock.nowMs);
   while (!workload.isDone) {
-    const next = Math.min(workload.nextMs, clock.nextMs);
+    const next = Math.min(workload.nextMs, clock.nextMs, run.nextCopyMs);
     if (next > maxMs) return;
     if (next === Infinity) {
       throw new Error(

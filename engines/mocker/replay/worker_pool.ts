@@ -18,9 +18,14 @@ export interface PoolParts {
   readonly schedule: (atMs: number, pool: WorkerPool, worker: number) => void;
   /** Takes what a pass brought, at its end. */
   readonly onPassEnd: (pool: WorkerPool, worker: number, passes: readonly RankPass[], nowMs: number) => void;
+  /** Takes what a rank's cache has changed between passes. */
+  readonly onCopies: (pool: WorkerPool, worker: number, rank: number) => void;
   /** Told of every pass. */
   readonly onPass?: PassObserver | undefined;
 }
+
+/** Rounds of copies at one time, after which something is wrong. */
+const MAX_TURNS = 1024;
 
 /** Workers, and which of them may begin a pass. */
 export class WorkerPool {
@@ -30,6 +35,7 @@ export class WorkerPool {
   readonly workers: readonly EngineGroup[];
   readonly #parts: PoolParts;
   readonly #isMarked: Uint8Array;
+  readonly #hasCopies: boolean;
   #marked: number[] = [];
 
   /** Makes a pool of idle workers. */
@@ -38,6 +44,29 @@ export class WorkerPool {
     this.workers = workers;
     this.#parts = parts;
     this.#isMarked = new Uint8Array(workers.length);
+    this.#hasCopies = workers.some((worker) => worker.hasCopies);
+  }
+
+  /** When a copy ends at a worker that is between passes; infinite without copies. @unit milliseconds */
+  get nextMs(): number {
+    let next = Infinity;
+    if (this.#hasCopies) for (const worker of this.workers) next = Math.min(next, worker.nextMs);
+    return next;
+  }
+
+  /** Ends the copies that are due at workers between passes, until none is; whether any was. */
+  endCopies(nowMs: number): boolean {
+    let changed = false;
+    for (let turns = 0; this.nextMs <= nowMs; turns++) {
+      if (turns === MAX_TURNS) throw new Error(`Cannot finish the replay: copies at ${nowMs} ms come to no end`);
+      this.workers.forEach((group, worker) => {
+        if (group.nextMs > nowMs) return;
+        for (const rank of group.advance(nowMs)) this.#parts.onCopies(this, worker, rank);
+        this.mark(worker);
+      });
+      changed = true;
+    }
+    return changed;
   }
 
   /** Tells that a worker may have something to do. */

@@ -4,7 +4,6 @@ import { differences, goldenReplay, goldenReplayNames } from "../../support/gold
 
 /** Recorded replays that are not reproduced, with the complaint that says why. */
 const NOT_REPRODUCED: Readonly<Record<string, RegExp>> = {
-  "shared12-g2-offload": /native_host_offload is not modelled/,
 };
 
 test("there are as many recorded replays as the documentation says", () => {
