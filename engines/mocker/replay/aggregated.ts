@@ -28,7 +28,7 @@ export class AggregatedReplay implements ReplayRun {
       log,
       schedule: (atMs, pool, worker) => clock.addPassEnd(atMs, pool, worker),
       onPassEnd: (_pool, worker, passes, nowMs) => this.#onPassEnd(worker, passes, nowMs),
-      onCopies: (_pool, worker, rank) => this.#publish(worker, rank),
+      onCopies: (_pool, worker, rank) => void this.#publish(worker, rank),
       onPass: parts.onPass,
     });
   }
@@ -65,10 +65,11 @@ export class AggregatedReplay implements ReplayRun {
     return this.#pool.drive(nowMs);
   }
 
-  #onPassEnd(worker: number, passes: readonly RankPass[], nowMs: number): void {
+  #onPassEnd(worker: number, passes: readonly RankPass[], nowMs: number): boolean {
     const { log } = this.#parts;
+    let changed = false;
     for (const { rank, pass } of passes) {
-      this.#publish(worker, rank);
+      if (this.#publish(worker, rank)) changed = true;
       const { requests, flags } = pass;
       for (let i = 0; i < requests.length; i++) {
         const { id } = requests[i]!;
@@ -84,10 +85,12 @@ export class AggregatedReplay implements ReplayRun {
         }
       }
     }
+    return changed;
   }
 
-  #publish(worker: number, rank: number): void {
+  #publish(worker: number, rank: number): boolean {
     const events = this.#pool.workers[worker]!.ranks[rank]!.takeKvEvents();
     if (events.length > 0) this.#router.onKvEvents(worker, rank, events);
+    return events.length > 0;
   }
 }

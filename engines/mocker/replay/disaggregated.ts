@@ -132,7 +132,7 @@ export class DisaggregatedReplay implements ReplayRun {
       log,
       schedule: (atMs, pool, worker) => clock.addPassEnd(atMs, pool, worker),
       onPassEnd: (_pool, worker, passes, nowMs) => this.#onPassEnd(name, worker, passes, nowMs),
-      onCopies: (pool, worker, rank) => this.#publish({ pool, router }, worker, rank),
+      onCopies: (pool, worker, rank) => void this.#publish({ pool, router }, worker, rank),
       onPass,
     });
     return { pool, router, deferred: workers.map(() => []) };
@@ -211,19 +211,23 @@ export class DisaggregatedReplay implements ReplayRun {
     return { scheduler: group.ranks[placement.rank]!, sequence, isIdle: !group.isBusy };
   }
 
-  #onPassEnd(name: "prefill" | "decode", worker: number, passes: readonly RankPass[], nowMs: number): void {
+  #onPassEnd(name: "prefill" | "decode", worker: number, passes: readonly RankPass[], nowMs: number): boolean {
+    let changed = false;
     const half = name === "prefill" ? this.#prefill : this.#decode;
     this.#actions.push(...half.deferred[worker]!.splice(0));
     for (const { rank, pass } of passes) {
       const scheduler = half.pool.workers[worker]!.ranks[rank]!;
-      this.#publish(half, worker, rank);
+      if (this.#publish(half, worker, rank)) changed = true;
       for (let i = 0; i < pass.requests.length; i++) {
         const { id } = pass.requests[i]!;
         if (name === "prefill") this.#onPrefillSignal(id, pass.flags[i]!, nowMs);
         else this.#onDecodeSignal(id, pass.flags[i]!, nowMs);
       }
-      this.#onHandoffs(scheduler.takeHandoffs(), nowMs);
+      const handoffs = scheduler.takeHandoffs();
+      if (handoffs.length > 0) changed = true;
+      this.#onHandoffs(handoffs, nowMs);
     }
+    return changed;
   }
 
   #onPrefillSignal(id: number, flags: number, nowMs: number): void {
@@ -291,8 +295,9 @@ export class DisaggregatedReplay implements ReplayRun {
     this.#handoffs.delete(row.index);
   }
 
-  #publish({ pool, router }: Pick<Half, "pool" | "router">, worker: number, rank: number): void {
+  #publish({ pool, router }: Pick<Half, "pool" | "router">, worker: number, rank: number): boolean {
     const events = pool.workers[worker]!.ranks[rank]!.takeKvEvents();
     if (events.length > 0) router.onKvEvents(worker, rank, events);
+    return events.length > 0;
   }
 }

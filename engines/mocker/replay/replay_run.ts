@@ -57,14 +57,14 @@ export interface LoopOptions {
 }
 
 /**
- * Runs a workload to its end.
+ * Runs a workload to its end, and the copies that are under way then.
  *
  * @throws {Error} If requests are left that nothing can ever move.
  */
 export function runReplay(run: ReplayRun, workload: Workload, clock: VirtualClock, options: LoopOptions = {}): void {
   const { maxMs = Infinity, onStep } = options;
   settle(run, workload, clock.nowMs);
-  while (!workload.isDone) {
+  while (!workload.isDone || run.nextCopyMs < Infinity) {
     const next = Math.min(workload.nextMs, clock.nextMs, run.nextCopyMs);
     if (next > maxMs) return;
     if (next === Infinity) {

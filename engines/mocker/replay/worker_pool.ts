@@ -16,8 +16,8 @@ export interface PoolParts {
   readonly log: RequestLog;
   /** Notes that a worker's pass ends later. */
   readonly schedule: (atMs: number, pool: WorkerPool, worker: number) => void;
-  /** Takes what a pass brought, at its end. */
-  readonly onPassEnd: (pool: WorkerPool, worker: number, passes: readonly RankPass[], nowMs: number) => void;
+  /** Takes what a pass brought, at its end; whether a hand-over or a cache has changed. */
+  readonly onPassEnd: (pool: WorkerPool, worker: number, passes: readonly RankPass[], nowMs: number) => boolean;
   /** Takes what a rank's cache has changed between passes. */
   readonly onCopies: (pool: WorkerPool, worker: number, rank: number) => void;
   /** Told of every pass. */
@@ -97,16 +97,16 @@ export class WorkerPool {
     return changed;
   }
 
-  /** Ends the pass of a worker. */
-  end(worker: number, nowMs: number): void {
+  /** Ends the pass of a worker; whether a hand-over or a cache has changed with it. */
+  end(worker: number, nowMs: number): boolean {
     const group = this.workers[worker]!;
     const passes = group.end();
     for (const { rank, pass } of passes) {
       this.#parts.log.prefillTokens += pass.forward.scheduled_requests.sum_prefill_tokens;
       this.#parts.onPass?.(nowMs, this.name, worker, rank, pass.forward);
     }
-    this.#parts.onPassEnd(this, worker, passes, nowMs);
     this.mark(worker);
+    return this.#parts.onPassEnd(this, worker, passes, nowMs);
   }
 
   #begin(worker: number, nowMs: number): boolean {
@@ -123,7 +123,6 @@ export class WorkerPool {
       this.#parts.schedule(group.endMs, this, worker);
       return true;
     }
-    this.end(worker, nowMs);
-    return progressed;
+    return this.end(worker, nowMs) || progressed;
   }
 }
