@@ -9,7 +9,7 @@ import { SglangScheduler } from "./sglang_scheduler.ts";
 import { draftSampler } from "./speculation.ts";
 import { timingModel } from "./timing.ts";
 import type { TimingTableArrays } from "./timing_table.ts";
-import { HostPools } from "./tiers/host_pools.ts";
+import { TierPools } from "./tiers/tier_pools.ts";
 import { VllmScheduler } from "./vllm_scheduler.ts";
 
 /** What the ranks of a deployment have together. */
@@ -18,8 +18,8 @@ export interface GroupParts {
   readonly tensorParallelSize?: number | undefined;
   /** What `timing_model.config.path` names. */
   readonly table?: TimingTableArrays | undefined;
-  /** Host tiers that other workers may join; none: this worker is alone. */
-  readonly hostPools?: HostPools | undefined;
+  /** Tiers that other workers may join; none: this worker is alone. */
+  readonly tierPools?: TierPools | undefined;
 }
 
 /**
@@ -29,11 +29,11 @@ export interface GroupParts {
  * @throws {RangeError} If an argument cannot be used.
  */
 export function createGroup(args: EngineArgs, ranks: number, worker: number, parts: GroupParts = {}): EngineGroup {
-  const { table, hostPools = new HostPools(), tensorParallelSize = 1 } = parts;
+  const { table, tierPools = new TierPools(), tensorParallelSize = 1 } = parts;
   const timing = timingModel(args.timing_model, table);
   return new EngineGroup(Array.from({ length: ranks }, (_, rank) => {
     const sampler = draftSampler(args, worker * ranks + rank);
     if (args.backend === "sglang") return new SglangScheduler(args, timing, sampler);
-    return new VllmScheduler(args, timing, sampler, hostPools.tierOf(args, tensorParallelSize));
+    return new VllmScheduler(args, timing, sampler, tierPools.tiersOf(args, worker, tensorParallelSize));
   }));
 }

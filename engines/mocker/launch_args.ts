@@ -156,6 +156,7 @@ export function parseLaunchArgs(value: unknown): LaunchArgs {
     dynamo: dynamoArgs(given.dynamo ?? {}),
   };
   check(args.dp_size > 0, "dp_size must be positive");
+  check(args.engine.g3_offload === undefined || args.dp_size === 1, "g3_offload supports only dp_size=1");
   check(args.tensor_parallel_size > 0, "tensor_parallel_size must be positive");
   check(isDuration(args.startup_time ?? 0), "startup_time must be finite and non-negative");
   for (const name of ["gpu_memory_utilization", "mem_fraction_static", "free_gpu_memory_fraction"] as const) {

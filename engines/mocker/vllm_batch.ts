@@ -90,9 +90,9 @@ export class VllmBatch {
     return SCHEDULED;
   }
 
-  /** Requests that still are in the batch. */
-  *[Symbol.iterator](): Generator<EngineRequest> {
-    for (const request of this.#requests) if (request.scheduledIn === this.#number) yield request;
+  /** How many requests still are in the batch. */
+  get size(): number {
+    return this.#requests.reduce((count, { scheduledIn }) => scheduledIn === this.#number ? count + 1 : count, 0);
   }
 
   /** How long their prompts take. @unit milliseconds */

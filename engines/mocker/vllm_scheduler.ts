@@ -12,8 +12,8 @@ import { COMPLETED, type HandoffEvent, Pass, REJECTED } from "./pass.ts";
 import type { GroupStep, RankGauges, RankScheduler } from "./rank_scheduler.ts";
 import type { DraftSampler } from "./speculation.ts";
 import type { TimingModel } from "./timing.ts";
-import type { HostTier } from "./tiers/host_tier.ts";
 import { HOST_DEFERRED, HOST_HIT, HOST_MISS, type HostLookup } from "./tiers/host_connector.ts";
+import type { RankTiers } from "./tiers/tier_pools.ts";
 import { ADMIT, type Decision, REJECT, VllmAdmission, WAIT } from "./vllm_admission.ts";
 import { BLOCKED, SCHEDULED, VllmBatch } from "./vllm_batch.ts";
 import { VllmState } from "./vllm_state.ts";
@@ -35,10 +35,10 @@ export class VllmScheduler implements RankScheduler {
    * Makes an idle rank.
    *
    * @param sampler How many tokens a step yields; none: one.
-   * @param host The host tier; none: there is none.
+   * @param tiers The tiers behind its blocks; none: there are none.
    */
-  constructor(args: EngineArgs, timing: TimingModel, sampler?: DraftSampler, host?: HostTier) {
-    this.#state = new VllmState(args, host);
+  constructor(args: EngineArgs, timing: TimingModel, sampler?: DraftSampler, tiers?: RankTiers) {
+    this.#state = new VllmState(args, tiers);
     this.#admission = new VllmAdmission(this.#state);
     this.#steps = new VllmSteps(this.#state, timing, sampler);
     this.#batch = new VllmBatch(this.#state, timing);
@@ -144,6 +144,7 @@ export class VllmScheduler implements RankScheduler {
     this.#tally.clear();
     this.#batch.begin();
     const preemptionsBefore = state.preemptions;
+    const changesBefore = state.host?.changes ?? 0;
 
     const defers = this.#defersPrefills(group);
     this.#scheduleRunning(defers);
@@ -157,6 +158,10 @@ export class VllmScheduler implements RankScheduler {
     for (const request of rejected) pass.signal(request, COMPLETED | REJECTED);
     pass.preemptions = state.preemptions - preemptionsBefore;
     pass.progressed = pass.hasEffects;
+    if (state.host !== undefined) {
+      if (this.#batch.size > 0 || pass.requests.length > 0) state.host.progressed();
+      pass.retries = pass.endMs === nowMs && state.host.mayRetry(changesBefore, nowMs);
+    }
     pass.forward = this.#tally.finish((pass.endMs - nowMs) / 1000, state.waiting.prefill, this.#queuedDecode());
     return pass;
   }
@@ -240,7 +245,7 @@ export class VllmScheduler implements RankScheduler {
       const exceeds = request.promptTokens >= state.maxModelLength;
       const isPrebuilt = !exceeds && state.isPrebuilt(request);
       const isFresh = !exceeds && !isPrebuilt;
-      const onHost = isFresh ? this.#probe(request) : HOST_MISS;
+      const onHost = isFresh ? this.#probe(request, nowMs) : HOST_MISS;
       if (onHost === HOST_DEFERRED) {
         this.#defer(request);
         continue;
@@ -268,13 +273,13 @@ export class VllmScheduler implements RankScheduler {
   }
 
   /** Looks a prompt up in the cache, then what is missing in the host tier. */
-  #probe(request: EngineRequest): HostLookup {
+  #probe(request: EngineRequest, nowMs: number): HostLookup {
     const { host } = this.#state;
     this.#admission.probe(request);
     if (host === undefined) return HOST_MISS;
     const loaded = host.loadedBlocks(request);
     if (loaded > 0) this.#admission.countOnly(loaded);
-    return host.lookUp(request, this.#admission.foundBlocks);
+    return host.lookUp(request, this.#admission.foundBlocks, nowMs);
   }
 
   #decide(request: EngineRequest, loads: boolean): Decision {
@@ -297,7 +302,7 @@ export class VllmScheduler implements RankScheduler {
     const { waiting, host, args } = this.#state;
     if (hasPending) return this.#firstPrebuilt();
     if (host !== undefined) {
-      const first = (args.worker_type === "decode" ? this.#firstPrebuilt() : undefined) ?? host.deferred.first();
+      const first = (args.worker_type === "decode" ? this.#firstPrebuilt() : undefined) ?? host.nextDeferred();
       if (first !== undefined) return first;
     }
     return waiting.size > 0 ? waiting.at(0) : undefined;

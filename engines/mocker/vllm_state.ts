@@ -11,7 +11,7 @@ import { KvEventLog } from "./kv_event.ts";
 import type { HandoffEvent } from "./pass.ts";
 import { BlockReaders } from "./tiers/block_readers.ts";
 import { HostConnector } from "./tiers/host_connector.ts";
-import type { HostTier } from "./tiers/host_tier.ts";
+import type { RankTiers } from "./tiers/tier_pools.ts";
 import { WaitingQueue } from "./waiting_queue.ts";
 
 /** Queues, blocks and limits of one rank. */
@@ -48,8 +48,8 @@ export class VllmState {
   preemptions = 0;
   #order = 0;
 
-  /** Makes an idle rank. @param host The host tier; none: there is none. */
-  constructor(args: EngineArgs, host?: HostTier) {
+  /** Makes an idle rank. @param tiers The tiers behind its blocks; none: there are none. */
+  constructor(args: EngineArgs, tiers?: RankTiers) {
     this.args = args;
     this.blockSize = args.block_size;
     this.maxModelLength = args.max_model_len ?? Infinity;
@@ -57,9 +57,9 @@ export class VllmState {
     // Decode workers and caches that are off publish nothing.
     const publishes = args.emit_kv_events && args.enable_prefix_caching && args.worker_type !== "decode";
     this.events = publishes ? new KvEventLog() : undefined;
-    const isShared = host?.isShared ?? false;
-    this.pool = new BlockPool(args.num_gpu_blocks, this.events, host === undefined ? undefined : new BlockReaders(isShared));
-    this.host = host === undefined ? undefined : new HostConnector(this, host);
+    const readers = tiers === undefined ? undefined : new BlockReaders(tiers.host.isShared);
+    this.pool = new BlockPool(args.num_gpu_blocks, this.events, readers);
+    this.host = tiers === undefined ? undefined : new HostConnector(this, tiers);
     this.waiting = new WaitingQueue(
       (request) => request.isHandoff || request.status === "preempted",
       (request) => request.isHandoff ? request.promptTokens : request.knownTokens,

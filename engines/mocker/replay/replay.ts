@@ -6,7 +6,7 @@
 import { type LaunchArgs, rankArgs } from "../launch_args.ts";
 import { createGroup } from "../engine_factory.ts";
 import type { BlockSequence } from "../sequence.ts";
-import { HostPools } from "../tiers/host_pools.ts";
+import { TierPools } from "../tiers/tier_pools.ts";
 import type { TimingTableArrays } from "../timing_table.ts";
 import { AggregatedReplay } from "./aggregated.ts";
 import { VirtualClock } from "./clock.ts";
@@ -93,7 +93,8 @@ export function replayTrace(trace: Trace, options: ReplayOptions): ReplayResult 
     },
     onPass: options.onPass,
   };
-  const run = createRun(parts, options);
+  const tierPools = new TierPools();
+  const run = createRun(parts, options, tierPools);
   let workerSeconds = 0;
   runReplay(run, workload, clock, {
     maxMs: options.maxSimTimeMs,
@@ -109,16 +110,16 @@ export function replayTrace(trace: Trace, options: ReplayOptions): ReplayResult 
     prefillGpus: gpus(prefill),
     decodeGpus: gpus(answering),
     sla: options.sla ?? {},
+    tiers: tierPools.figures,
   });
   return { summary, log };
 }
 
-function createRun(parts: RunParts, options: ReplayOptions): ReplayRun {
+function createRun(parts: RunParts, options: ReplayOptions, tierPools: TierPools): ReplayRun {
   const { aggregated, prefill, decode } = options;
-  const hostPools = new HostPools();
   if (aggregated !== undefined && prefill === undefined && decode === undefined) {
     return new AggregatedReplay(parts, {
-      workers: groups(aggregated, options, hostPools),
+      workers: groups(aggregated, options, tierPools),
       router: router(aggregated, options, (workers, ranks) => new WorkerRoundRobin(workers, ranks)),
     });
   }
@@ -127,16 +128,16 @@ function createRun(parts: RunParts, options: ReplayOptions): ReplayRun {
   }
   const inTurn = (workers: number, ranks: number) => new RankRoundRobin(workers, ranks);
   return new DisaggregatedReplay(parts, {
-    prefill: { workers: groups(prefill, options, hostPools), router: router(prefill, options, inTurn) },
-    decode: { workers: groups(decode, options, hostPools), router: router(decode, options, inTurn) },
+    prefill: { workers: groups(prefill, options, tierPools), router: router(prefill, options, inTurn) },
+    decode: { workers: groups(decode, options, tierPools), router: router(decode, options, inTurn) },
     transferArgs: prefill.args.engine,
     isSourceFirst: prefill.args.engine.backend !== "sglang",
   });
 }
 
-function groups({ args, table, workers = 1 }: PoolArgs, { routerMode }: ReplayOptions, hostPools: HostPools) {
+function groups({ args, table, workers = 1 }: PoolArgs, { routerMode }: ReplayOptions, tierPools: TierPools) {
   const engine = rankArgs(args, routerMode === "kv_router");
-  const parts = { table, hostPools, tensorParallelSize: args.tensor_parallel_size };
+  const parts = { table, tierPools, tensorParallelSize: args.tensor_parallel_size };
   return Array.from({ length: workers }, (_, worker) => createGroup(engine, args.dp_size, worker, parts));
 }
 

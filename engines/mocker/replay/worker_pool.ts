@@ -84,14 +84,25 @@ export class WorkerPool {
     let changed = false;
     for (const worker of workers) {
       this.#isMarked[worker] = 0;
-      while (this.workers[worker]!.isReady) {
-        if (this.#begin(worker, nowMs)) {
-          changed = true;
-        } else {
-          // It waits for something that only another event can bring.
-          this.mark(worker);
-          break;
-        }
+      if (this.#driveOne(worker, nowMs)) changed = true;
+    }
+    return changed;
+  }
+
+  #driveOne(worker: number, nowMs: number): boolean {
+    let changed = false;
+    let retries = 0;
+    while (this.workers[worker]!.isReady) {
+      const outcome = this.#begin(worker, nowMs);
+      if (outcome === "changed") {
+        changed = true;
+        retries = 0;
+      } else if (outcome === "idle") {
+        // It waits for something that only another event can bring.
+        this.mark(worker);
+        break;
+      } else if (++retries === MAX_TURNS) {
+        throw new Error(`Cannot finish the replay: passes at ${nowMs} ms come to no end`);
       }
     }
     return changed;
@@ -109,20 +120,24 @@ export class WorkerPool {
     return this.#parts.onPassEnd(this, worker, passes, nowMs);
   }
 
-  #begin(worker: number, nowMs: number): boolean {
+  /** Begins a pass; "again" if nobody has heard of anything, but the next one may be different. */
+  #begin(worker: number, nowMs: number): "changed" | "again" | "idle" {
     const group = this.workers[worker]!;
     const passes = group.begin(nowMs);
     let progressed = false;
+    let retries = false;
     for (const { pass } of passes) {
       progressed ||= pass.progressed;
+      retries ||= pass.retries;
       for (const { request, reusedTokens } of pass.admissions) {
         this.#parts.log.onAdmission(request.id, this.name, nowMs, reusedTokens);
       }
     }
     if (group.endMs > nowMs) {
       this.#parts.schedule(group.endMs, this, worker);
-      return true;
+      return "changed";
     }
-    return this.end(worker, nowMs) || progressed;
+    if (this.end(worker, nowMs) || progressed) return "changed";
+    return retries ? "again" : "idle";
   }
 }

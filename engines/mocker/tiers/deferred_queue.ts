@@ -42,10 +42,15 @@ export class DeferredQueue {
     this.#asleep.clear();
   }
 
-  /** The first that is awake, and of which something is true. */
-  first(isWanted: (request: EngineRequest) => boolean = () => true): EngineRequest | undefined {
+  /** The first that is awake. */
+  first(): EngineRequest | undefined {
     if (!this.hasAwake) return undefined;
     while (this.#order.length > 0 && !this.has(this.#order[0]!)) this.#order.shift();
+    return this.find(() => true);
+  }
+
+  /** The first that is awake and wanted. */
+  find(isWanted: (request: EngineRequest) => boolean): EngineRequest | undefined {
     return this.#order.find((request) => this.#awake.has(request) && isWanted(request));
   }
 

@@ -7,9 +7,11 @@
 import type { EngineRequest } from "../engine_request.ts";
 import type { VllmState } from "../vllm_state.ts";
 import { DeferredQueue } from "./deferred_queue.ts";
+import { DiskConnector } from "./disk_connector.ts";
 import { hostRequest } from "./host_request.ts";
 import type { HostKey, HostTier } from "./host_tier.ts";
 import type { HostClient, HostTransfer } from "./host_transfer.ts";
+import type { RankTiers } from "./tier_pools.ts";
 
 /** Nothing more of the prompt is on the host. */
 export const HOST_MISS = 0;
@@ -34,23 +36,50 @@ export class HostConnector {
   #found: readonly HostKey[] = [];
   #computeNotBeforeMs = 0;
 
+  readonly #disk: DiskConnector | undefined;
+  #loadChanges = 0;
+
   /** Connects a rank. */
-  constructor(state: VllmState, tier: HostTier) {
+  constructor(state: VllmState, { host: tier, disk, worker }: RankTiers) {
     const { d2h_bandwidth_gbps, h2d_bandwidth_gbps, latency_to_first_byte_ms } = state.args.native_host_offload!;
     this.#state = state;
     this.#tier = tier;
     const link = { d2hGbps: d2h_bandwidth_gbps, h2dGbps: h2d_bandwidth_gbps, latencyMs: latency_to_first_byte_ms ?? 0 };
-    this.#client = tier.join(link, state.events !== undefined, false);
+    this.#client = tier.join(link, state.events !== undefined, disk !== undefined);
+    this.#disk = disk === undefined ? undefined : new DiskConnector(disk, worker, tier, this.#client);
   }
 
   /** When a copy ends or something else happens to it; infinite if nothing is under way. @unit milliseconds */
   get nextMs(): number {
-    return this.#tier.nextMs(this.#client);
+    return Math.min(this.#tier.nextMs(this.#client), this.#disk?.nextMs ?? Infinity);
   }
 
   /** Whether copies are under way. */
   get hasWork(): boolean {
-    return this.#tier.hasWork(this.#client);
+    return this.#tier.hasWork(this.#client) || this.#disk?.hasWork === true;
+  }
+
+  /** How often anything has changed that a pass may have to look at again. */
+  get changes(): number {
+    return this.#loadChanges + (this.#disk?.changes ?? 0);
+  }
+
+  /** The rank got something done. */
+  progressed(): void {
+    this.#disk?.progressed();
+  }
+
+  /** With a disk tier, whether a pass that took no time is to be followed by another one. */
+  mayRetry(changesBefore: number, nowMs: number): boolean {
+    return this.#disk !== undefined && (this.changes !== changesBefore || this.nextMs <= nowMs);
+  }
+
+  /** The first deferred request that is awake; with a disk tier, one that has blocks already goes first. */
+  nextDeferred(): EngineRequest | undefined {
+    const owner = this.#disk === undefined
+      ? undefined
+      : this.deferred.find(({ host }) => host!.load !== undefined);
+    return owner ?? this.deferred.first();
   }
 
   /** Blocks that requests with loaded prefixes will need besides. */
@@ -78,13 +107,16 @@ export class HostConnector {
    *
    * @param cachedBlocks Leading blocks that the engine has.
    */
-  lookUp(request: EngineRequest, cachedBlocks: number): HostLookup {
+  lookUp(request: EngineRequest, cachedBlocks: number, nowMs: number): HostLookup {
     const host = request.host!;
     if (host.load !== undefined) return host.load.isHere ? HOST_MISS : HOST_DEFERRED;
     if (host.latestStore?.isOver === false) return HOST_DEFERRED;
     host.latestStore = undefined;
     this.#baseBlocks = cachedBlocks;
-    const found = this.#find(host.keys.slice(cachedBlocks));
+    const keys = host.keys.slice(cachedBlocks);
+    if (keys.length === 0) this.#disk?.release(request);
+    const isRestoring = keys.length > 0 && this.#disk?.restore(request, keys, nowMs) === true;
+    const found = isRestoring ? HOST_DEFERRED : this.#find(keys);
     this.#touch(host.keys);
     return found;
   }
@@ -120,6 +152,8 @@ export class HostConnector {
     const neededBlocks = this.#state.blocksFor(request.knownTokens);
     request.host!.load = { transfer, isHere: false, prefixBlocks, neededBlocks };
     this.#holders.add(request);
+    this.#disk?.release(request);
+    this.#loadChanges++;
     return true;
   }
 
@@ -145,6 +179,7 @@ export class HostConnector {
   /** A request enters the batch. */
   admitted(request: EngineRequest, reusedTokens: number): void {
     const host = request.host!;
+    this.#disk?.reset(request);
     if (host.load === undefined) return;
     host.storedBlocks = reusedTokens / this.#state.blockSize;
     host.load = undefined;
@@ -174,14 +209,16 @@ export class HostConnector {
   }
 
   /** A request loses its blocks: what is stored of them is copied first. */
-  preempted({ host }: EngineRequest): void {
-    const store = host!.latestStore;
+  preempted(request: EngineRequest): void {
+    this.#disk?.reset(request);
+    const store = request.host!.latestStore;
     if (store?.isOver === false) this.#computeNotBeforeMs = Math.max(this.#computeNotBeforeMs, store.deadlineMs ?? 0);
   }
 
   /** Forgets a request; its blocks are given back by the caller. */
   cancel(request: EngineRequest, nowMs: number): void {
     const { load } = request.host!;
+    this.#disk?.release(request);
     request.host!.load = undefined;
     this.#holders.delete(request);
     if (load === undefined || load.isHere) return;
@@ -216,14 +253,20 @@ export class HostConnector {
   #tick(nowMs: number, loaded: EngineRequest[]): boolean {
     const { pool, events } = this.#state;
     const { over, progressed } = this.#tier.tick(this.#client, nowMs);
-    for (const transfer of over) if (transfer.kind === "store") pool.readingOver(transfer);
+    this.#loadChanges += over.length;
+    for (const transfer of over) {
+      if (transfer.kind !== "store") continue;
+      pool.readingOver(transfer);
+      this.#disk?.store(transfer.blocks, nowMs);
+    }
+    const restored = this.#disk?.advance(nowMs) === true;
     for (const event of this.#client.events?.splice(0) ?? []) events?.push(event);
     for (const transfer of over) {
       if (transfer.kind !== "load") continue;
       this.#forgetLoad(transfer);
       loaded.push(transfer.request);
     }
-    return progressed;
+    return progressed || restored;
   }
 
   #forgetLoad({ blocks }: HostTransfer): void {

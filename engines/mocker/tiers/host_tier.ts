@@ -60,6 +60,11 @@ export class HostTier {
     return this.#blocks.size;
   }
 
+  /** Blocks that are there. */
+  get resident(): number {
+    return [...this.#blocks.values()].filter(({ filledBy }) => filledBy === undefined).length;
+  }
+
   /** How far its time has come. @unit milliseconds */
   get nowMs(): number {
     return this.#nowMs;
