@@ -80,7 +80,7 @@ function workOf(requests: QueuedRequests): QueuedWork {
 
 function itemOf(event: KvEvent): KvItem {
   if (event.kind === "removed") {
-    return { type: "removed", blockHashes: new BigUint64Array(event.hashes.buffer as ArrayBuffer) };
+    return { type: "removed", blockHashes: new BigUint64Array(event.hashes.buffer as ArrayBuffer), ...tierOf(event) };
   }
   const { first, count } = event;
   // Every request of a live worker has one of these.
@@ -91,5 +91,10 @@ function itemOf(event: KvEvent): KvItem {
     tokenIds: sequence.tokensOf(first, count),
     blockHashes: sequence.hashesOf(first, count),
     parentHash: sequence.parentOf(first),
+    ...tierOf(event),
   };
+}
+
+function tierOf({ tier }: KvEvent): { readonly tier?: "host_pinned" } {
+  return tier === undefined ? {} : { tier };
 }

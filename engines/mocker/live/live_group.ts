@@ -144,6 +144,14 @@ export class LiveGroup {
     for (const { rank } of passes) this.publishing.publishLoad(rank, ranks[rank]!);
   }
 
+  /** Publishes what copies that are over brought to these ranks. */
+  copied(ranks: readonly number[]): void {
+    for (const rank of ranks) {
+      this.publishing.publishEvents(rank, this.#group.ranks[rank]!);
+      this.publishing.publishLoad(rank, this.#group.ranks[rank]!);
+    }
+  }
+
   /** Fails every stream: a rank that cannot go on poisons the whole worker. */
   failed(error: unknown): void {
     this.#failure = DynamoError.from(error);

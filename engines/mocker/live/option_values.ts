@@ -64,6 +64,9 @@ async function launchOf(values: OptionValues): Promise<LaunchArgs> {
   if (launch.engine.backend === "trtllm" && role !== "aggregated") {
     throw new UsageError("--engine-type trtllm: a mock engine of this type cannot hand over; choose vllm or sglang");
   }
+  if (launch.engine.g3_offload !== undefined) {
+    throw new UsageError("--extra-engine-args: g3_offload is for replays only; leave it out");
+  }
   const startup = values.slowStart as number | undefined ?? launch.startup_time;
   const bootstrap_port = values.bootstrapPorts as number | undefined ?? launch.dynamo.bootstrap_port;
   const dynamo = { ...launch.dynamo, bootstrap_port };
@@ -79,6 +82,7 @@ async function fromJson(given: string): Promise<unknown> {
 async function fromFlags(values: OptionValues): Promise<unknown> {
   const backend = values.engineType;
   const profile = values.plannerProfileData as string | undefined;
+  const host = hostOffloadOf(values);
   const engine = {
     backend,
     num_gpu_blocks: values.numGpuBlocksOverride,
@@ -97,7 +101,9 @@ async function fromFlags(values: OptionValues): Promise<unknown> {
     kv_transfer_bandwidth: values.kvTransferBandwidth,
     kv_transfer_timing_mode: values.kvTransferTimingMode,
     kv_transfer_bytes_per_token: values.kvBytesPerToken ??
-      (values.kvTransferBandwidth === undefined ? undefined : await modelBytes(values)),
+      (values.kvTransferBandwidth === undefined ? undefined : await modelBytes(values, "--kv-transfer-bandwidth")),
+    native_host_offload: host,
+    kv_cache_bytes_per_token: host && (values.kvBytesPerToken ?? await modelBytes(values, "--num-host-blocks")),
     timing_model: profile && { type: "external", provider: "dynamo_profile", config: { path: profile } },
     sglang: {
       schedule_policy: values.sglangSchedulePolicy === "fcfs" ? "fifo" : values.sglangSchedulePolicy,
@@ -114,10 +120,21 @@ async function fromFlags(values: OptionValues): Promise<unknown> {
   });
 }
 
+/** @source dynamo 1.6.1, `dynamo/mocker/config.py`, `_build_native_host_offload` */
+function hostOffloadOf(values: OptionValues): Record<string, unknown> | undefined {
+  const bandwidths = withoutUnset({
+    d2h_bandwidth_gbps: values.hostOffloadD2hBandwidthGbps,
+    h2d_bandwidth_gbps: values.hostOffloadH2dBandwidthGbps,
+  });
+  if (values.numHostBlocks !== undefined) return { num_host_blocks: values.numHostBlocks, ...bandwidths };
+  if (Object.keys(bandwidths).length === 0) return undefined;
+  throw new UsageError("--host-offload-*: these flags require --num-host-blocks");
+}
+
 const DTYPE_BYTES: Readonly<Record<string, number>> = { float16: 2, bfloat16: 2, float32: 4 };
 
 /** KV bytes of a token, by the model's sizes. @source dynamo 1.6.1, `dynamo/mocker/utils/kv_cache.py` */
-async function modelBytes(values: OptionValues): Promise<number> {
+async function modelBytes(values: OptionValues, flag: string): Promise<number> {
   const folder = (values.modelPath ?? values.modelName) as string | undefined;
   try {
     const config = JSON.parse(await readFile(join(folder ?? "", "config.json"), "utf8"));
@@ -128,7 +145,7 @@ async function modelBytes(values: OptionValues): Promise<number> {
   } catch {
     // Told below, like a file that says too little.
   }
-  throw new UsageError("--kv-transfer-bandwidth: the model's config.json has no sizes; give --kv-bytes-per-token too");
+  throw new UsageError(`${flag}: the model's config.json has no sizes; give --kv-bytes-per-token too`);
 }
 
 function withoutUnset(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
