@@ -62,6 +62,22 @@ export interface DiskOffloadArgs {
   readonly shared_write_bandwidth_gbps: number;
 }
 
+/** Layers that keep the same context. */
+export interface CacheGroupArgs {
+  /** What they are called. */
+  readonly name: string;
+  /** What they do with it. */
+  readonly kind: "attention" | "convolution";
+  /** How many they are. */
+  readonly num_layers: number;
+  /** Tokens of a block. @unit tokens */
+  readonly block_size_tokens: number;
+  /** One block of all these layers. @unit bytes */
+  readonly page_size_bytes: number;
+  /** Tokens of context they keep; `null`: all. @unit tokens */
+  readonly sliding_window: number | null;
+}
+
 /** The `engine` object of normalised engine arguments. */
 export interface EngineArgs {
   /** Whose scheduling. */
@@ -106,6 +122,10 @@ export interface EngineArgs {
   readonly kv_transfer_bytes_per_token: number | null;
   /** What the host tier stores. @unit bytes */
   readonly kv_cache_bytes_per_token?: number;
+  /** A cache in groups, instead of `num_gpu_blocks` of one kind. */
+  readonly kv_cache_groups?: readonly CacheGroupArgs[];
+  /** What the groups share. @unit bytes */
+  readonly kv_cache_capacity_bytes?: number;
   /** The host tier. */
   readonly native_host_offload?: HostOffloadArgs;
   /** The disk tier behind it. */

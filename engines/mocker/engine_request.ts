@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { GroupedBlocks } from "./grouped_cache.ts";
 import type { BlockSequence } from "./sequence.ts";
 import type { HostRequest } from "./tiers/host_request.ts";
 
@@ -63,6 +64,8 @@ export class EngineRequest {
   isSource = false;
   /** Place in the order of arrival. */
   order = 0;
+  /** What it holds of a grouped cache. */
+  grouped: GroupedBlocks | undefined = undefined;
   /** What the host tier means to it, if there is one. */
   host: HostRequest | undefined = undefined;
   /** Number of the pass that scheduled it last. */

@@ -5,6 +5,7 @@
  * @module
  */
 import type { Backend, EngineArgs, SglangArgs } from "./args.ts";
+import { cacheGroupArgs, checkGroups } from "./group_args.ts";
 import { anything, boolean, count, number, oneOf, orNull, readFields, text } from "./json_fields.ts";
 import { check, isDuration } from "./rules.ts";
 import { acceptRates } from "./speculation.ts";
@@ -95,7 +96,7 @@ const ENGINE = {
   kv_transfer_bytes_per_token: orNull(count),
   kv_cache_bytes_per_token: count,
   kv_cache_groups: anything,
-  kv_cache_capacity_bytes: anything,
+  kv_cache_capacity_bytes: orNull(count),
   native_host_offload: anything,
   state_cache: anything,
   prefix_match_unit: anything,
@@ -128,8 +129,6 @@ const DYNAMO = {
 
 /** Arguments that the peer has and this scheduler has not. */
 const NOT_MODELLED = [
-  "kv_cache_groups",
-  "kv_cache_capacity_bytes",
   "state_cache",
   "prefix_match_unit",
 ] as const;
@@ -190,6 +189,8 @@ function engineArgs(given: EngineFields): EngineArgs {
   const bytes = given.kv_transfer_bytes_per_token;
   check(bytes === undefined || given.kv_bytes_per_token === undefined, "duplicate field `kv_transfer_bytes_per_token`");
   const offload = hostOffloadArgs(given.native_host_offload);
+  const groups = cacheGroupArgs(given.kv_cache_groups);
+  const capacity = given.kv_cache_capacity_bytes ?? undefined;
   const disk = diskOffloadArgs(given.g3_offload);
   const args: EngineArgs = {
     backend,
@@ -215,6 +216,8 @@ function engineArgs(given: EngineFields): EngineArgs {
     ...(given.kv_cache_bytes_per_token === undefined
       ? {}
       : { kv_cache_bytes_per_token: given.kv_cache_bytes_per_token }),
+    ...(groups === undefined ? {} : { kv_cache_groups: groups }),
+    ...(capacity === undefined ? {} : { kv_cache_capacity_bytes: capacity }),
     ...(offload === undefined ? {} : { native_host_offload: offload }),
     ...(disk === undefined ? {} : { g3_offload: disk }),
     kv_transfer_bandwidth: given.kv_transfer_bandwidth ?? null,
@@ -249,6 +252,7 @@ function checkEngine(args: EngineArgs): void {
     check(isDuration(args[name]), `${name} must be finite and non-negative`);
   }
   check(args.kv_cache_bytes_per_token !== 0, "kv_cache_bytes_per_token must be positive");
+  checkGroups(args);
   checkTiers(args);
   check(isDuration(args.kv_transfer_bandwidth ?? 0), "kv_transfer_bandwidth must be finite and non-negative");
   if (args.aic_nextn !== null) {

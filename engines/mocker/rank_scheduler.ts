@@ -13,8 +13,10 @@ export interface RankGauges {
   readonly activeBlocks: number;
   /** Blocks that are cached and can be evicted. */
   readonly inactiveBlocks: number;
-  /** Blocks in all. */
+  /** Blocks in all; 0 for a cache without blocks of one size. */
   readonly totalBlocks: number;
+  /** Share of the cache that counts as used, from 0 to 1. */
+  readonly usage: number;
   /** Requests in the batch. */
   readonly running: number;
   /** Requests in front of it. */

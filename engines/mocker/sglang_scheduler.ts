@@ -80,6 +80,7 @@ export class SglangScheduler implements RankScheduler {
       activeBlocks: capacity - available,
       inactiveBlocks: 0,
       totalBlocks: capacity,
+      usage: (capacity - available) / capacity,
       running: this.#running.length,
       waiting: this.#waiting.size + this.#ready.length + this.#pending.size + this.#reserved.size,
       preemptions: this.#preemptions,

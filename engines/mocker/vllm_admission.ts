@@ -6,6 +6,7 @@
  */
 import type { PrefixHits } from "./block_pool.ts";
 import type { EngineRequest } from "./engine_request.ts";
+import type { GroupedCache } from "./grouped_cache.ts";
 import type { VllmState } from "./vllm_state.ts";
 
 /** The head may run. */
@@ -82,12 +83,29 @@ export class VllmAdmission {
     return whole - this.#activeBlocks > unused - this.#promisedBlocks(request) ? WAIT : ADMIT;
   }
 
+  /**
+   * Decides about a request whose context goes into a grouped cache.
+   *
+   * @param budget Tokens that the pass may still give. @unit tokens
+   */
+  decideGrouped({ knownTokens }: EngineRequest, grouped: GroupedCache, budget: number): Decision {
+    this.cachedTokens = 0;
+    if (grouped.needed(Math.max(0, knownTokens - 1), knownTokens).bytes > grouped.capacity) return REJECT;
+    if (budget === 0 || !this.#state.args.enable_chunked_prefill && knownTokens > budget) return WAIT;
+    const { bytes } = grouped.needed(0, Math.min(knownTokens, budget));
+    // More than there is at all is not a matter of waiting: scheduling says so.
+    return bytes <= grouped.capacity && bytes > grouped.free ? WAIT : ADMIT;
+  }
+
   /** Blocks that prompts in the batch will still need. */
   promptBlocks(): number {
     let blocks = 0;
     for (const request of this.#state.running) {
       if (request.computedTokens >= request.promptTokens) continue;
-      blocks += Math.max(0, this.#state.blocksFor(request.knownTokens) - this.#state.blocksFor(request.allocatedTokens));
+      blocks += Math.max(
+        0,
+        this.#state.blocksFor(request.knownTokens) - this.#state.blocksFor(request.allocatedTokens),
+      );
     }
     return blocks;
   }

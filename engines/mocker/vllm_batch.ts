@@ -73,6 +73,7 @@ export class VllmBatch {
     const tokens = Math.min(remaining, this.#budget);
     if (tokens === 0 && remaining > 0) return BLOCKED;
     const after = before + tokens;
+    if (this.#state.grouped !== undefined) this.#checkBytes(request, before, after);
     if (after > request.allocatedTokens) {
       const outcome = this.#allocate(request, after, Math.max(0, cached / blockSize - request.blockCount));
       if (outcome !== SCHEDULED) return outcome;
@@ -120,9 +121,8 @@ export class VllmBatch {
 
   #allocate(request: EngineRequest, tokens: number, hits: number): Outcome {
     const state = this.#state;
-    const target = state.blocksFor(tokens);
     const before = request.blockCount;
-    while (target > request.blockCount && !state.pool.acquire(request, target, hits)) {
+    while (!this.#acquire(request, tokens, hits)) {
       const victim = state.preempt();
       if (victim === undefined) return BLOCKED;
       this.#hasPreempted = true;
@@ -137,6 +137,23 @@ export class VllmBatch {
     if (hits > 0) request.cachedBlocks = hits;
     state.host?.fence(request, before + hits);
     return SCHEDULED;
+  }
+
+  #acquire(request: EngineRequest, tokens: number, hits: number): boolean {
+    const { grouped, pool } = this.#state;
+    if (grouped !== undefined) return grouped.acquire(request, request.allocatedTokens, tokens);
+    const target = this.#state.blocksFor(tokens);
+    return target <= request.blockCount || pool.acquire(request, target, hits);
+  }
+
+  #checkBytes(request: EngineRequest, before: number, after: number): void {
+    const { grouped } = this.#state;
+    const bytes = grouped?.needed(before, after).bytes ?? 0;
+    if (grouped === undefined || bytes <= grouped.capacity) return;
+    throw new RangeError(
+      `Cannot schedule request ${request.id}: ${after - before} tokens after ${before} need ${bytes} bytes of the ` +
+        `grouped cache, which has ${grouped.capacity}; lower max_num_batched_tokens or give it more memory`,
+    );
   }
 
   /** Blocks that are full now can be found at once, even by the next request of the same pass. */

@@ -64,11 +64,12 @@ export class VllmScheduler implements RankScheduler {
   }
 
   get gauges(): RankGauges {
-    const { pool, running, waiting, pending, reserved, preemptions, host } = this.#state;
+    const { pool, grouped, running, waiting, pending, reserved, preemptions, host } = this.#state;
     return {
-      activeBlocks: pool.active,
+      activeBlocks: grouped?.active ?? pool.active,
       inactiveBlocks: pool.inactive,
-      totalBlocks: pool.capacity,
+      totalBlocks: grouped === undefined ? pool.capacity : 0,
+      usage: grouped === undefined ? pool.active / pool.capacity : 1 - grouped.free / grouped.capacity,
       running: running.length,
       waiting: waiting.size + (host?.deferred.size ?? 0) + pending.size + reserved.size,
       preemptions,
@@ -283,7 +284,8 @@ export class VllmScheduler implements RankScheduler {
   }
 
   #decide(request: EngineRequest, loads: boolean): Decision {
-    const { host } = this.#state;
+    const { host, grouped } = this.#state;
+    if (grouped !== undefined) return this.#admission.decideGrouped(request, grouped, this.#batch.budget);
     if (host === undefined) return this.#admission.decide(request, 0, 0);
     const promised = loads ? this.#admission.promptBlocks() + host.tailBlocks : 0;
     return this.#admission.decide(request, host.loadedBlocks(request), promised);

@@ -6,6 +6,7 @@
 import type { EngineArgs } from "./args.ts";
 import { BlockPool } from "./block_pool.ts";
 import { EngineRequest, type RequestSpec } from "./engine_request.ts";
+import { GroupedCache } from "./grouped_cache.ts";
 import { PendingDestinations } from "./handoff.ts";
 import { KvEventLog } from "./kv_event.ts";
 import type { HandoffEvent } from "./pass.ts";
@@ -28,6 +29,8 @@ export class VllmState {
   readonly events: KvEventLog | undefined;
   /** The blocks. */
   readonly pool: BlockPool;
+  /** What holds the context instead of the blocks, if anything. */
+  readonly grouped: GroupedCache | undefined;
   /** The host tier, if there is one. */
   readonly host: HostConnector | undefined;
   /** Requests that are not in the batch. */
@@ -59,6 +62,8 @@ export class VllmState {
     this.events = publishes ? new KvEventLog() : undefined;
     const readers = tiers === undefined ? undefined : new BlockReaders(tiers.host.isShared);
     this.pool = new BlockPool(args.num_gpu_blocks, this.events, readers);
+    const { kv_cache_groups: groups, kv_cache_capacity_bytes: bytes } = args;
+    this.grouped = groups === undefined ? undefined : new GroupedCache(groups, bytes!);
     this.host = tiers === undefined ? undefined : new HostConnector(this, tiers);
     this.waiting = new WaitingQueue(
       (request) => request.isHandoff || request.status === "preempted",
@@ -90,6 +95,7 @@ export class VllmState {
   /** Takes the blocks of a request away and forgets what was computed. */
   releaseBlocks(request: EngineRequest): void {
     this.pool.release(request);
+    this.grouped?.release(request);
     request.allocatedTokens = 0;
     request.cachedBlocks = 0;
   }

@@ -58,11 +58,11 @@ export class KvPublishing {
   }
 
   /** Publishes how full a rank is. */
-  publishLoad(dpRank: number, { gauges: { activeBlocks, totalBlocks } }: RankScheduler): void {
+  publishLoad(dpRank: number, { gauges: { activeBlocks, totalBlocks, usage } }: RankScheduler): void {
     this.#snapshots?.publish(dpRank, {
       kvUsedBlocks: activeBlocks,
       kvTotalBlocks: totalBlocks,
-      gpuCacheUsage: activeBlocks / totalBlocks,
+      gpuCacheUsage: usage,
     });
   }
 }

@@ -50,7 +50,7 @@ export class WorkerPool {
   /** When a copy ends at a worker that is between passes; infinite without copies. @unit milliseconds */
   get nextMs(): number {
     let next = Infinity;
-    if (this.#hasCopies) for (const worker of this.workers) next = Math.min(next, worker.nextMs);
+    if (this.#hasCopies) { for (const worker of this.workers) next = Math.min(next, worker.nextMs); }
     return next;
   }
 

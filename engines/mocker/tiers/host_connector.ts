@@ -76,9 +76,7 @@ export class HostConnector {
 
   /** The first deferred request that is awake; with a disk tier, one that has blocks already goes first. */
   nextDeferred(): EngineRequest | undefined {
-    const owner = this.#disk === undefined
-      ? undefined
-      : this.deferred.find(({ host }) => host!.load !== undefined);
+    const owner = this.#disk === undefined ? undefined : this.deferred.find(({ host }) => host!.load !== undefined);
     return owner ?? this.deferred.first();
   }
 

@@ -78,7 +78,10 @@ export function checkTiers(args: EngineArgs): void {
   if (host !== undefined) checkHost(args, host);
 }
 
-function checkDisk({ native_host_offload, worker_type }: EngineArgs, { scope: _scope, ...disk }: DiskOffloadArgs): void {
+function checkDisk(
+  { native_host_offload, worker_type }: EngineArgs,
+  { scope: _scope, ...disk }: DiskOffloadArgs,
+): void {
   const { num_g3_blocks, ...timing } = disk;
   check(num_g3_blocks > 0, `${DISK}.num_g3_blocks must be positive`);
   check(Object.values(timing).every(isDuration), `${DISK} timing must be finite and non-negative`);

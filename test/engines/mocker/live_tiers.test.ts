@@ -69,7 +69,9 @@ for (const flags of [[], ["--data-parallel-size", "2"]]) {
     const loads = new Map(rig.told.flatMap((one) => one.kind === "load" ? [[one.rank, one.used] as const] : []));
     assert.deepEqual([...loads.values()], [...loads.values()].map(() => 0));
     const resident = new Map<string, Set<bigint>>();
-    for (const one of rig.told) if (one.kind === "events") for (const item of one.items) note(resident, one.rank, item);
+    for (const one of rig.told) {
+      if (one.kind === "events") { for (const item of one.items) note(resident, one.rank, item); }
+    }
     for (const [where, blocks] of resident) assert.ok(blocks.size <= (where.startsWith("host") ? 40 : 48), where);
     assert.ok([...resident.keys()].some((where) => where.startsWith("host")), "blocks were copied");
     await rig.engine.cleanup();

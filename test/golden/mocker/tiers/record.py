@@ -28,6 +28,12 @@ SCENARIOS = [
     ("disk-shared", 11, {**LOCAL, "num_host_blocks": 8}, {"g3_offload": {**DISK, "scope": "cluster_shared", "shared_read_bandwidth_gbps": 0.5}}, 1, 2, None, False),
     ("disk-behind-shared", 12, {**SHARED, "num_host_blocks": 8}, {"g3_offload": {**DISK, "scope": "cluster_shared"}}, 1, 2, None, False),
 ]
+GROUPS = {"enable_prefix_caching": False, "kv_cache_capacity_bytes": 20_000, "kv_cache_groups": [
+    {"name": "full", "kind": "attention", "num_layers": 4, "block_size_tokens": 16, "page_size_bytes": 640},
+    {"name": "window", "kind": "attention", "num_layers": 20, "block_size_tokens": 8, "page_size_bytes": 160,
+     "sliding_window": 64},
+]}
+SCENARIOS.append(("grouped", 13, None, GROUPS, 1, 1, None, False))
 FIELDS = """arrival_time_ms first_admit_ms first_token_ms last_token_ms terminal_time_ms ttft_ms ttst_ms itl_ms
 e2e_latency_ms input_length requested_output_length output_length reused_input_tokens prefill_worker_idx
 decode_worker_idx prefill_admit_ms source_held_ms destination_reserved_ms destination_activated_ms decode_admit_ms
@@ -67,8 +73,9 @@ def record(folder, scenario):
     path = f"traces/{name}.jsonl"
     with open(os.path.join(folder, path), "w") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
-    engine = {"block_size": 16, "num_gpu_blocks": 28, "kv_cache_bytes_per_token": 131072,
-              "native_host_offload": host, **more}
+    engine = {"block_size": 16, "num_gpu_blocks": 28, **more}
+    if host:
+        engine |= {"kv_cache_bytes_per_token": 131072, "native_host_offload": host}
     if divided:
         args = {f"{role}_engine_args": {"engine": {**engine, "worker_type": role,
                                                     "kv_transfer_bandwidth": 10.0,
