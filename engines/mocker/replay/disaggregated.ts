@@ -47,11 +47,11 @@ interface Handoff {
   isOver: boolean;
 }
 
-/** A pool with what has to wait for the end of a worker's pass. */
+/** A pool with what has to wait for the end of a worker's pass, by worker and rank. */
 interface Half {
   readonly pool: WorkerPool;
   readonly router: PlacementPolicy;
-  readonly deferred: Action[][];
+  readonly deferred: Action[][][];
 }
 
 /** Two pools, each behind a router. */
@@ -135,7 +135,7 @@ export class DisaggregatedReplay implements ReplayRun {
       onCopies: (pool, worker, rank) => void this.#publish({ pool, router }, worker, rank),
       onPass,
     });
-    return { pool, router, deferred: workers.map(() => []) };
+    return { pool, router, deferred: workers.map(({ ranks }) => ranks.map(() => [])) };
   }
 
   /** Does one step of a hand-over; false if it has to wait for the end of a pass. */
@@ -152,7 +152,7 @@ export class DisaggregatedReplay implements ReplayRun {
     const half = step === "activate" ? this.#decode : this.#prefill;
     const { worker, rank } = (step === "activate" ? handoff.decode : handoff.prefill)!;
     if (half.pool.workers[worker]!.isBusy) {
-      half.deferred[worker]!.push({ step, handoff });
+      half.deferred[worker]![rank]!.push({ step, handoff });
       return false;
     }
     const scheduler = half.pool.workers[worker]!.ranks[rank]!;
@@ -214,8 +214,9 @@ export class DisaggregatedReplay implements ReplayRun {
   #onPassEnd(name: "prefill" | "decode", worker: number, passes: readonly RankPass[], nowMs: number): boolean {
     let changed = false;
     const half = name === "prefill" ? this.#prefill : this.#decode;
-    this.#actions.push(...half.deferred[worker]!.splice(0));
     for (const { rank, pass } of passes) {
+      // What waited for a rank comes before what the rank brings, and before the next rank.
+      this.#actions.push(...half.deferred[worker]![rank]!.splice(0));
       const scheduler = half.pool.workers[worker]!.ranks[rank]!;
       if (this.#publish(half, worker, rank)) changed = true;
       for (let i = 0; i < pass.requests.length; i++) {

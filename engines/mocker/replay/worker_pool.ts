@@ -79,33 +79,42 @@ export class WorkerPool {
   /** Begins passes on all idle workers that have something to do; whether any of them had an effect. */
   drive(nowMs: number): boolean {
     if (this.#marked.length === 0) return false;
-    const workers = this.#marked.sort((a, b) => a - b);
-    this.#marked = [];
+    let queue = this.#takeMarked();
+    let idle: number[] = [];
     let changed = false;
-    for (const worker of workers) {
-      this.#isMarked[worker] = 0;
-      if (this.#driveOne(worker, nowMs)) changed = true;
+    for (let place = 0; place < queue.length; place++) {
+      const worker = queue[place]!;
+      const outcome = this.#beginUntilHeard(worker, nowMs);
+      if (outcome === "idle") idle.push(worker);
+      if (outcome !== "changed") continue;
+      changed = true;
+      place--;
+      if (idle.length === 0) continue;
+      // Whoever got nothing done may do so now, and has a lower number.
+      queue = [...idle, ...queue.slice(place + 1)];
+      idle = [];
+      place = -1;
     }
+    // They wait for something that only another event can bring.
+    for (const worker of idle) this.mark(worker);
     return changed;
   }
 
-  #driveOne(worker: number, nowMs: number): boolean {
-    let changed = false;
-    let retries = 0;
-    while (this.workers[worker]!.isReady) {
+  #takeMarked(): number[] {
+    const workers = this.#marked.sort((a, b) => a - b);
+    this.#marked = [];
+    for (const worker of workers) this.#isMarked[worker] = 0;
+    return workers;
+  }
+
+  /** Begins passes of a worker until somebody hears of one, or nobody would; "over" if it is not ready. */
+  #beginUntilHeard(worker: number, nowMs: number): "changed" | "idle" | "over" {
+    for (let retries = 0; this.workers[worker]!.isReady; retries++) {
+      if (retries === MAX_TURNS) throw new Error(`Cannot finish the replay: passes at ${nowMs} ms come to no end`);
       const outcome = this.#begin(worker, nowMs);
-      if (outcome === "changed") {
-        changed = true;
-        retries = 0;
-      } else if (outcome === "idle") {
-        // It waits for something that only another event can bring.
-        this.mark(worker);
-        break;
-      } else if (++retries === MAX_TURNS) {
-        throw new Error(`Cannot finish the replay: passes at ${nowMs} ms come to no end`);
-      }
+      if (outcome !== "again") return outcome;
     }
-    return changed;
+    return "over";
   }
 
   /** Ends the pass of a worker; whether a hand-over or a cache has changed with it. */
