@@ -47,10 +47,8 @@ export class BlockReaders {
   remove(transfer: HostTransfer): { readonly block: number; readonly isFree: boolean }[] {
     const blocks = this.#blocks.get(transfer) ?? [];
     this.#blocks.delete(transfer);
+    for (const block of blocks) this.#readers[block] = undefined;
     if (!this.#holds) return [];
-    return blocks.map((block) => {
-      this.#readers[block] = undefined;
-      return { block, isFree: this.#released.delete(block) };
-    }).reverse();
+    return blocks.map((block) => ({ block, isFree: this.#released.delete(block) })).reverse();
   }
 }
