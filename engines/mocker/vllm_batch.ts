@@ -122,6 +122,10 @@ export class VllmBatch {
   #allocate(request: EngineRequest, tokens: number, hits: number): Outcome {
     const state = this.#state;
     const before = request.blockCount;
+    if (state.grouped === undefined && state.blocksFor(tokens) <= before) {
+      request.allocatedTokens = tokens;
+      return SCHEDULED;
+    }
     while (!this.#acquire(request, tokens, hits)) {
       const victim = state.preempt();
       if (victim === undefined) return BLOCKED;
@@ -142,8 +146,7 @@ export class VllmBatch {
   #acquire(request: EngineRequest, tokens: number, hits: number): boolean {
     const { grouped, pool } = this.#state;
     if (grouped !== undefined) return grouped.acquire(request, request.allocatedTokens, tokens);
-    const target = this.#state.blocksFor(tokens);
-    return target <= request.blockCount || pool.acquire(request, target, hits);
+    return pool.acquire(request, this.#state.blocksFor(tokens), hits);
   }
 
   #checkBytes(request: EngineRequest, before: number, after: number): void {
