@@ -24,14 +24,58 @@ export interface SglangArgs {
   readonly schedule_conservativeness: number;
 }
 
-/** Settings of the host tier. */
+/** Settings of the host tier. Those that may be left out are left out when they are the defaults. */
 export interface HostOffloadArgs {
+  /** Whether all ranks of a deployment have one tier together. @default "dp_rank_local" */
+  readonly scope?: "cluster_shared";
   /** Blocks of the tier. */
   readonly num_host_blocks: number;
-  /** Towards the host; 0 takes no time. @unit gigabytes per second */
+  /** Towards the host, of one rank; 0 takes no time. @unit gigabytes per second */
   readonly d2h_bandwidth_gbps: number;
-  /** From the host; 0 takes no time. @unit gigabytes per second */
+  /** From the host, of one rank; 0 takes no time. @unit gigabytes per second */
   readonly h2d_bandwidth_gbps: number;
+  /** Towards a shared tier, of all ranks together. @default 80 @unit gigabytes per second */
+  readonly shared_d2h_bandwidth_gbps?: number;
+  /** From a shared tier, of all ranks together. @default 80 @unit gigabytes per second */
+  readonly shared_h2d_bandwidth_gbps?: number;
+  /** From the beginning of a copy to its first byte. @default 0 @unit milliseconds */
+  readonly latency_to_first_byte_ms?: number;
+  /** What the bytes of a block look like; ranks of one tier agree about it. */
+  readonly kv_layout_id?: string;
+}
+
+/** Settings of the disk tier. */
+export interface DiskOffloadArgs {
+  /** Whether each worker has a tier, or all workers of a deployment have one together. */
+  readonly scope: "worker_local" | "cluster_shared";
+  /** Blocks of a tier. */
+  readonly num_g3_blocks: number;
+  /** From the beginning of a copy to its first byte. @unit milliseconds */
+  readonly latency_to_first_byte_ms: number;
+  /** From the disk, of one worker; 0 takes no time. @unit gigabytes per second */
+  readonly read_bandwidth_gbps: number;
+  /** To the disk, of one worker; 0 takes no time. @unit gigabytes per second */
+  readonly write_bandwidth_gbps: number;
+  /** From a shared tier, of all workers together. @unit gigabytes per second */
+  readonly shared_read_bandwidth_gbps: number;
+  /** To a shared tier, of all workers together. @unit gigabytes per second */
+  readonly shared_write_bandwidth_gbps: number;
+}
+
+/** Layers that keep the same context. */
+export interface CacheGroupArgs {
+  /** What they are called. */
+  readonly name: string;
+  /** What they do with it. */
+  readonly kind: "attention" | "convolution";
+  /** How many they are. */
+  readonly num_layers: number;
+  /** Tokens of a block. @unit tokens */
+  readonly block_size_tokens: number;
+  /** One block of all these layers. @unit bytes */
+  readonly page_size_bytes: number;
+  /** Tokens of context they keep; `null`: all. @unit tokens */
+  readonly sliding_window: number | null;
 }
 
 /** The `engine` object of normalised engine arguments. */
@@ -78,8 +122,14 @@ export interface EngineArgs {
   readonly kv_transfer_bytes_per_token: number | null;
   /** What the host tier stores. @unit bytes */
   readonly kv_cache_bytes_per_token?: number;
+  /** A cache in groups, instead of `num_gpu_blocks` of one kind. */
+  readonly kv_cache_groups?: readonly CacheGroupArgs[];
+  /** What the groups share. @unit bytes */
+  readonly kv_cache_capacity_bytes?: number;
   /** The host tier. */
   readonly native_host_offload?: HostOffloadArgs;
+  /** The disk tier behind it. */
+  readonly g3_offload?: DiskOffloadArgs;
   /** Between workers; `null` or 0: it takes no time. @unit gigabytes per second */
   readonly kv_transfer_bandwidth: number | null;
   /** Whether a whole prompt travels or only what is missing. */

@@ -11,6 +11,8 @@ import type { EngineRequest } from "./engine_request.ts";
 import { HashIndex } from "./hash_index.ts";
 import type { KvEventLog } from "./kv_event.ts";
 import type { BlockSequence } from "./sequence.ts";
+import type { BlockReaders } from "./tiers/block_readers.ts";
+import type { HostTransfer } from "./tiers/host_transfer.ts";
 
 const NONE = -1;
 const PRIVATE = -1;
@@ -27,6 +29,8 @@ export interface PrefixHits {
 export class BlockPool {
   /** Blocks in all. */
   readonly capacity: number;
+  /** Copies to the host that read blocks, if there is a host tier. */
+  readonly readers: BlockReaders | undefined;
   readonly #events: KvEventLog | undefined;
   readonly #low: Uint32Array;
   readonly #high: Uint32Array;
@@ -47,9 +51,11 @@ export class BlockPool {
    * Makes a pool of free blocks.
    *
    * @param events Where to note what becomes visible and what is evicted; none: nothing is noted.
+   * @param readers Copies that read blocks.
    */
-  constructor(capacity: number, events?: KvEventLog) {
+  constructor(capacity: number, events?: KvEventLog, readers?: BlockReaders) {
     this.capacity = capacity;
+    this.readers = readers;
     this.#events = events;
     this.#low = new Uint32Array(capacity);
     this.#high = new Uint32Array(capacity);
@@ -85,7 +91,7 @@ export class BlockPool {
     for (; i < limit; i++) {
       const block = this.#index.get(hashes[2 * i]!, hashes[2 * i + 1]!);
       if (block === NONE) break;
-      if (this.#owners[block]! > 0) active++;
+      if (this.#owners[block]! > 0 || this.#isHeld(block)) active++;
     }
     hits.blocks = i;
     hits.active = active;
@@ -110,11 +116,11 @@ export class BlockPool {
       this.#own(block);
       blocks[i] = block;
     }
-    // Capacity that was free before is used first, then what eviction gives.
+    // Capacity that was free before is used first, then what eviction gives; the last of it comes first in the request.
     const taken = this.#freeCount - (fresh - evictions);
-    for (let i = 0; i < fresh - evictions; i++) blocks[held + hits + i] = this.#free[taken + i]!;
+    for (let i = 0; i < fresh - evictions; i++) blocks[target - 1 - i] = this.#free[taken + i]!;
     this.#freeCount = taken;
-    for (let i = fresh - evictions; i < fresh; i++) blocks[held + hits + i] = this.#evict();
+    for (let i = fresh - evictions; i < fresh; i++) blocks[target - 1 - i] = this.#evict();
     if (evictions > 0) this.#events?.flush();
     request.blockCount = target;
     return true;
@@ -148,10 +154,22 @@ export class BlockPool {
   release(request: EngineRequest): void {
     for (let i = request.blockCount - 1; i >= 0; i--) {
       const block = request.blocks[i]!;
-      if (this.#owners[block] === PRIVATE) this.#free[this.#freeCount++] = block;
-      else if (--this.#owners[block]! === 0) this.#retire(block);
+      if (this.#owners[block] === PRIVATE) {
+        if (this.#isHeld(block)) this.readers!.released(block);
+        else this.#free[this.#freeCount++] = block;
+      } else if (--this.#owners[block]! === 0 && !this.#isHeld(block)) {
+        this.#retire(block);
+      }
     }
     request.blockCount = 0;
+  }
+
+  /** A copy no longer reads blocks: those that were held for it and have no owner can be had again. */
+  readingOver(transfer: HostTransfer): void {
+    for (const { block, isFree } of this.readers?.remove(transfer) ?? []) {
+      if (isFree) this.#free[this.#freeCount++] = block;
+      else if (this.#owners[block] === 0) this.#retire(block);
+    }
   }
 
   /** Gives private blocks at the end of a list back to the pool. */
@@ -169,14 +187,19 @@ export class BlockPool {
     const { hashes } = request.sequence;
     let count = 0;
     for (let i = held; i < held + hits; i++) {
-      if (this.#owners[this.#index.get(hashes[2 * i]!, hashes[2 * i + 1]!)] === 0) count++;
+      const block = this.#index.get(hashes[2 * i]!, hashes[2 * i + 1]!);
+      if (this.#owners[block] === 0 && !this.#isHeld(block)) count++;
     }
     return count;
   }
 
   #own(block: number): void {
-    if (this.#owners[block]!++ > 0) return;
+    if (this.#owners[block]!++ > 0 || this.#isHeld(block)) return;
     this.#unlink(block);
+  }
+
+  #isHeld(block: number): boolean {
+    return this.readers !== undefined && this.readers.holds(block);
   }
 
   #retire(block: number): void {

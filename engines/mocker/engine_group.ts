@@ -62,6 +62,31 @@ export class EngineGroup {
     return this.#endMs;
   }
 
+  /** Whether anything can happen between passes. */
+  get hasCopies(): boolean {
+    return this.ranks.some((rank) => rank.hasCopies);
+  }
+
+  /** When something happens between passes; infinite during a pass and if nothing will. @unit milliseconds */
+  get nextMs(): number {
+    if (this.#isBusy) return Infinity;
+    let next = Infinity;
+    for (const rank of this.ranks) next = Math.min(next, rank.nextMs);
+    return next;
+  }
+
+  /** Does what is due between passes; the ranks that had something to do. */
+  advance(nowMs: number): number[] {
+    const due: number[] = [];
+    this.ranks.forEach((scheduler, rank) => {
+      if (scheduler.nextMs > nowMs) return;
+      scheduler.advance(nowMs);
+      due.push(rank);
+    });
+    if (this.isDrained) this.#step = 0;
+    return due;
+  }
+
   /**
    * Begins a pass on every rank that has something to do.
    *
@@ -94,7 +119,7 @@ export class EngineGroup {
    */
   end(): readonly RankPass[] {
     this.#isBusy = false;
-    for (const rank of this.ranks) rank.settle();
+    for (const rank of this.ranks) rank.settle(this.#endMs);
     const ran = this.#passes.splice(0);
     let next = 0;
     for (let rank = 0; rank < this.ranks.length; rank++) {

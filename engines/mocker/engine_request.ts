@@ -3,7 +3,9 @@
  *
  * @module
  */
+import type { GroupedBlocks } from "./grouped_cache.ts";
 import type { BlockSequence } from "./sequence.ts";
+import type { HostRequest } from "./tiers/host_request.ts";
 
 /** Where a request is. */
 export type RequestStatus = "waiting" | "preempted" | "running" | "reserving" | "reserved" | "held" | "done";
@@ -62,6 +64,10 @@ export class EngineRequest {
   isSource = false;
   /** Place in the order of arrival. */
   order = 0;
+  /** What it holds of a grouped cache. */
+  grouped: GroupedBlocks | undefined = undefined;
+  /** What the host tier means to it, if there is one. */
+  host: HostRequest | undefined = undefined;
   /** Number of the pass that scheduled it last. */
   scheduledIn: number = NO_PASS;
   /** What that pass computed. @unit tokens */

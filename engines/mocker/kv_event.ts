@@ -15,6 +15,8 @@ export interface StoredBlocks {
   readonly first: number;
   /** How many blocks. */
   readonly count: number;
+  /** Where they are; none: in the blocks of the engine. */
+  readonly tier?: "host_pinned";
 }
 
 /** Blocks of which the last copy was evicted. */
@@ -23,6 +25,8 @@ export interface RemovedBlocks {
   readonly kind: "removed";
   /** Sequence hashes in the order of eviction, low half first. */
   readonly hashes: Uint32Array;
+  /** Where they were; none: in the blocks of the engine. */
+  readonly tier?: "host_pinned";
 }
 
 /** One event. */
@@ -57,6 +61,12 @@ export class KvEventLog {
   removed(low: number, high: number): void {
     if (this.#count > 0) this.flush();
     this.#removed.push(low, high);
+  }
+
+  /** Notes an event of another tier. */
+  push(event: KvEvent): void {
+    this.flush();
+    this.#events.push(event);
   }
 
   /** Ends the event that is being collected. */

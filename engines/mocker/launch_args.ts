@@ -4,10 +4,13 @@
  * @source dynamo-mocker 1.6.1, `config.rs`; aisimulate-core 0.13.0, `launch.rs`, `config.rs`: names, defaults, rules
  * @module
  */
-import type { Backend, EngineArgs, HostOffloadArgs, SglangArgs } from "./args.ts";
+import type { Backend, EngineArgs, SglangArgs } from "./args.ts";
 import { type DynamoArgs, dynamoArgs } from "./dynamo_args.ts";
+import { cacheGroupArgs, checkGroups } from "./group_args.ts";
 import { anything, boolean, count, number, oneOf, orNull, readFields, text } from "./json_fields.ts";
+import { check, isDuration } from "./rules.ts";
 import { acceptRates } from "./speculation.ts";
+import { checkTiers, diskOffloadArgs, hostOffloadArgs } from "./tiers/tier_args.ts";
 import type { TimingConfig } from "./timing.ts";
 
 /** Engine arguments with all defaults filled in; as JSON they are what the peer prints. */
@@ -74,7 +77,7 @@ const ENGINE = {
   kv_transfer_bytes_per_token: orNull(count),
   kv_cache_bytes_per_token: count,
   kv_cache_groups: anything,
-  kv_cache_capacity_bytes: anything,
+  kv_cache_capacity_bytes: orNull(count),
   native_host_offload: anything,
   state_cache: anything,
   prefix_match_unit: anything,
@@ -94,15 +97,10 @@ const SGLANG = {
   schedule_conservativeness: number,
 };
 
-const HOST_OFFLOAD = { num_host_blocks: count, d2h_bandwidth_gbps: number, h2d_bandwidth_gbps: number };
-
 /** Arguments that the peer has and this scheduler has not. */
 const NOT_MODELLED = [
-  "kv_cache_groups",
-  "kv_cache_capacity_bytes",
   "state_cache",
   "prefix_match_unit",
-  "g3_offload",
 ] as const;
 
 /**
@@ -127,6 +125,7 @@ export function parseLaunchArgs(value: unknown): LaunchArgs {
     dynamo: dynamoArgs(given.dynamo ?? {}),
   };
   check(args.dp_size > 0, "dp_size must be positive");
+  check(args.engine.g3_offload === undefined || args.dp_size === 1, "g3_offload supports only dp_size=1");
   check(args.tensor_parallel_size > 0, "tensor_parallel_size must be positive");
   check(isDuration(args.startup_time ?? 0), "startup_time must be finite and non-negative");
   for (const name of ["gpu_memory_utilization", "mem_fraction_static", "free_gpu_memory_fraction"] as const) {
@@ -159,7 +158,10 @@ function engineArgs(given: EngineFields): EngineArgs {
   const backend = given.backend ?? "vllm";
   const bytes = given.kv_transfer_bytes_per_token;
   check(bytes === undefined || given.kv_bytes_per_token === undefined, "duplicate field `kv_transfer_bytes_per_token`");
-  const offload = hostOffloadArgs(given);
+  const offload = hostOffloadArgs(given.native_host_offload);
+  const groups = cacheGroupArgs(given.kv_cache_groups);
+  const capacity = given.kv_cache_capacity_bytes ?? undefined;
+  const disk = diskOffloadArgs(given.g3_offload);
   const args: EngineArgs = {
     backend,
     num_gpu_blocks: given.num_gpu_blocks ?? 16384,
@@ -184,7 +186,10 @@ function engineArgs(given: EngineFields): EngineArgs {
     ...(given.kv_cache_bytes_per_token === undefined
       ? {}
       : { kv_cache_bytes_per_token: given.kv_cache_bytes_per_token }),
+    ...(groups === undefined ? {} : { kv_cache_groups: groups }),
+    ...(capacity === undefined ? {} : { kv_cache_capacity_bytes: capacity }),
     ...(offload === undefined ? {} : { native_host_offload: offload }),
+    ...(disk === undefined ? {} : { g3_offload: disk }),
     kv_transfer_bandwidth: given.kv_transfer_bandwidth ?? null,
     kv_transfer_timing_mode: given.kv_transfer_timing_mode ?? "full_prompt",
     timing_model: timingConfig(given.timing_model ?? { type: "polynomial" }),
@@ -216,6 +221,9 @@ function checkEngine(args: EngineArgs): void {
   for (const name of ["speedup_ratio", "decode_speedup_ratio"] as const) {
     check(isDuration(args[name]), `${name} must be finite and non-negative`);
   }
+  check(args.kv_cache_bytes_per_token !== 0, "kv_cache_bytes_per_token must be positive");
+  checkGroups(args);
+  checkTiers(args);
   check(isDuration(args.kv_transfer_bandwidth ?? 0), "kv_transfer_bandwidth must be finite and non-negative");
   if (args.aic_nextn !== null) {
     const reason = "because MTP output acceleration is modeled by burst sampling";
@@ -243,22 +251,6 @@ function sglangArgs(value: unknown): SglangArgs {
     chunked_prefill_size: given.chunked_prefill_size ?? 8192,
     clip_max_new_tokens: given.clip_max_new_tokens ?? 4096,
     schedule_conservativeness: given.schedule_conservativeness ?? 1,
-  };
-}
-
-function hostOffloadArgs(given: EngineFields): HostOffloadArgs | undefined {
-  if (given.native_host_offload === undefined || given.native_host_offload === null) return undefined;
-  const fields = readFields(given.native_host_offload, "engine.native_host_offload", HOST_OFFLOAD);
-  const name = "native_host_offload";
-  check((given.backend ?? "vllm") === "vllm", `${name} is supported only for backend=vllm`);
-  check(given.enable_prefix_caching ?? true, `${name} requires enable_prefix_caching=true`);
-  const hasBytes = given.kv_cache_bytes_per_token !== undefined;
-  check(hasBytes, `${name} requires kv_cache_bytes_per_token to derive the physical host block size`);
-  check((fields.num_host_blocks ?? 0) > 0, `${name}.num_host_blocks must be positive`);
-  return {
-    num_host_blocks: fields.num_host_blocks ?? 0,
-    d2h_bandwidth_gbps: fields.d2h_bandwidth_gbps ?? 32,
-    h2d_bandwidth_gbps: fields.h2d_bandwidth_gbps ?? 32,
   };
 }
 
@@ -292,12 +284,4 @@ function normalizedRates({ aic_nextn: drafts, aic_nextn_accept_rates: rates }: E
     return null;
   }
   return acceptRates(drafts, rates ?? null).join(",");
-}
-
-function isDuration(value: number): boolean {
-  return value >= 0 && value < Infinity;
-}
-
-function check(holds: boolean, rule: string): void {
-  if (!holds) throw new RangeError(rule);
 }

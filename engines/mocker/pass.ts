@@ -44,6 +44,8 @@ export class Pass {
   preemptions = 0;
   /** Whether it changed anything, so that another pass at the same time makes sense. */
   progressed = false;
+  /** Whether another pass at the same time makes sense though nobody has heard of anything. */
+  retries = false;
   /** Metrics of the pass. */
   forward: ForwardPass = idlePass();
 
@@ -55,6 +57,7 @@ export class Pass {
     this.admissions.length = 0;
     this.preemptions = 0;
     this.progressed = false;
+    this.retries = false;
   }
 
   /** Notes a signal. */

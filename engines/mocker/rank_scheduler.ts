@@ -13,8 +13,10 @@ export interface RankGauges {
   readonly activeBlocks: number;
   /** Blocks that are cached and can be evicted. */
   readonly inactiveBlocks: number;
-  /** Blocks in all. */
+  /** Blocks in all; 0 for a cache without blocks of one size. */
   readonly totalBlocks: number;
+  /** Share of the cache that counts as used, from 0 to 1. */
+  readonly usage: number;
   /** Requests in the batch. */
   readonly running: number;
   /** Requests in front of it. */
@@ -42,6 +44,10 @@ export interface RankScheduler {
   readonly isReady: boolean;
   /** Whether no request is left, not even one that is only held. */
   readonly isDrained: boolean;
+  /** Whether anything can happen without a pass. */
+  readonly hasCopies: boolean;
+  /** When something happens without a pass, such as the end of a copy; infinite if nothing will. @unit milliseconds */
+  readonly nextMs: number;
   /** Numbers for gauges. */
   readonly gauges: RankGauges;
   /** Entries of everything in it that grows and shrinks, by name; for finding what only grows. */
@@ -60,14 +66,20 @@ export interface RankScheduler {
   reserveDestination(spec: RequestSpec, isIdle: boolean): EngineRequest;
   /** The prompt has arrived: the request may decode. */
   activateDestination(request: EngineRequest): void;
-  /** Forgets a request wherever it is; whether it was known. Signals of a pass that has not ended are dropped. */
-  cancel(request: EngineRequest, isIdle: boolean): boolean;
+  /**
+   * Forgets a request wherever it is; whether it was known. Signals of a pass that has not ended are dropped.
+   *
+   * @param nowMs When, for an idle rank that has copies under way. @unit milliseconds
+   */
+  cancel(request: EngineRequest, isIdle: boolean, nowMs?: number): boolean;
   /** Computes the next pass. */
   pass(nowMs: number, group: GroupStep): Pass;
   /** Tells that the group has computed its pass, and whether any rank of it worked on prompts or worked at all. */
   finishGroup(anyPrefilled: boolean, anyRan: boolean): void;
-  /** Does what waited for the end of a pass. */
-  settle(): void;
+  /** Does what waited for the end of a pass, which is now. */
+  settle(nowMs: number): void;
+  /** Does what is due between passes. */
+  advance(nowMs: number): void;
   /** Hand-offs since the last call. */
   takeHandoffs(): HandoffEvent[];
   /** Cache events since the last call; none if they are not captured. */

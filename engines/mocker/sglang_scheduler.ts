@@ -71,12 +71,16 @@ export class SglangScheduler implements RankScheduler {
     return !this.isReady && this.#held === 0 && this.#pending.size === 0 && this.#reserved.size === 0;
   }
 
+  readonly hasCopies: boolean = false;
+  readonly nextMs: number = Infinity;
+
   get gauges(): RankGauges {
     const { capacity, available } = this.#cache;
     return {
       activeBlocks: capacity - available,
       inactiveBlocks: 0,
       totalBlocks: capacity,
+      usage: (capacity - available) / capacity,
       running: this.#running.length,
       waiting: this.#waiting.size + this.#ready.length + this.#pending.size + this.#reserved.size,
       preemptions: this.#preemptions,
@@ -192,6 +196,10 @@ export class SglangScheduler implements RankScheduler {
 
   settle(): void {
     this.#retryDestination();
+  }
+
+  advance(): void {
+    // It has no copies that could end.
   }
 
   takeHandoffs(): HandoffEvent[] {

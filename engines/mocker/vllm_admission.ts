@@ -6,6 +6,7 @@
  */
 import type { PrefixHits } from "./block_pool.ts";
 import type { EngineRequest } from "./engine_request.ts";
+import type { GroupedCache } from "./grouped_cache.ts";
 import type { VllmState } from "./vllm_state.ts";
 
 /** The head may run. */
@@ -30,10 +31,29 @@ export class VllmAdmission {
     this.#state = state;
   }
 
+  /** Leading blocks of the request last looked up that are in the cache. */
+  get foundBlocks(): number {
+    return this.#hits.blocks;
+  }
+
+  /** Looks a request up. */
+  probe({ sequence, hashedBlocks }: EngineRequest): void {
+    this.#state.pool.probe(sequence, hashedBlocks, this.#hits);
+  }
+
+  /** Lets only the first blocks count, which the request already has. */
+  countOnly(blocks: number): void {
+    this.#hits.blocks = this.#hits.active = blocks;
+  }
+
   /** Looks a request up and leaves in `cachedTokens` what it need not compute. */
   lookUp(request: EngineRequest): void {
-    const { pool, blockSize, isNoEvict, args, maxModelLength } = this.#state;
-    pool.probe(request.sequence, request.hashedBlocks, this.#hits);
+    this.probe(request);
+    this.#limit(request);
+  }
+
+  #limit(request: EngineRequest): void {
+    const { blockSize, isNoEvict, args, maxModelLength } = this.#state;
     let blocks = this.#hits.blocks;
     this.#activeBlocks = this.#hits.active;
     if (request.remaining(maxModelLength) > 0 && !isNoEvict) {
@@ -45,18 +65,49 @@ export class VllmAdmission {
     this.cachedTokens = blocks * blockSize;
   }
 
-  /** Decides about the head of the queue, whose prompt is not there yet. */
-  decide(request: EngineRequest): Decision {
+  /**
+   * Decides about the request last looked up, whose prompt is not there yet.
+   *
+   * @param ownBlocks Blocks it has already.
+   * @param promised Blocks that are kept for others.
+   */
+  decide(request: EngineRequest, ownBlocks: number, promised: number): Decision {
     const state = this.#state;
     const { pool, isNoEvict } = state;
     const known = state.blocksFor(request.knownTokens);
     const whole = this.#completionBlocks(request);
     if (request.status === "waiting" && (isNoEvict ? whole : known) > pool.capacity) return REJECT;
-    this.lookUp(request);
+    this.#limit(request);
     const unused = pool.capacity - pool.active;
-    if (!isNoEvict) return known - this.#activeBlocks > unused ? WAIT : ADMIT;
-    const promised = this.#promisedBlocks(request);
-    return whole - this.#activeBlocks > unused - promised ? WAIT : ADMIT;
+    if (!isNoEvict) return known - Math.max(this.#activeBlocks, ownBlocks) > unused - promised ? WAIT : ADMIT;
+    return whole - this.#activeBlocks > unused - this.#promisedBlocks(request) ? WAIT : ADMIT;
+  }
+
+  /**
+   * Decides about a request whose context goes into a grouped cache.
+   *
+   * @param budget Tokens that the pass may still give. @unit tokens
+   */
+  decideGrouped({ knownTokens }: EngineRequest, grouped: GroupedCache, budget: number): Decision {
+    this.cachedTokens = 0;
+    if (grouped.needed(Math.max(0, knownTokens - 1), knownTokens).bytes > grouped.capacity) return REJECT;
+    if (budget === 0 || !this.#state.args.enable_chunked_prefill && knownTokens > budget) return WAIT;
+    const { bytes } = grouped.needed(0, Math.min(knownTokens, budget));
+    // More than there is at all is not a matter of waiting: scheduling says so.
+    return bytes <= grouped.capacity && bytes > grouped.free ? WAIT : ADMIT;
+  }
+
+  /** Blocks that prompts in the batch will still need. */
+  promptBlocks(): number {
+    let blocks = 0;
+    for (const request of this.#state.running) {
+      if (request.computedTokens >= request.promptTokens) continue;
+      blocks += Math.max(
+        0,
+        this.#state.blocksFor(request.knownTokens) - this.#state.blocksFor(request.allocatedTokens),
+      );
+    }
+    return blocks;
   }
 
   /** Whether a prompt that another worker computes may take blocks now. */

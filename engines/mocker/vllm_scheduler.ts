@@ -5,70 +5,73 @@
  * @module
  */
 import type { EngineArgs } from "./args.ts";
-import { modelledMs } from "./duration.ts";
-import { type EngineRequest, NO_PASS, type RequestSpec } from "./engine_request.ts";
+import type { EngineRequest, RequestSpec } from "./engine_request.ts";
 import { ForwardPassTally, LengthMoments } from "./forward_pass.ts";
 import type { KvEvent } from "./kv_event.ts";
 import { COMPLETED, type HandoffEvent, Pass, REJECTED } from "./pass.ts";
 import type { GroupStep, RankGauges, RankScheduler } from "./rank_scheduler.ts";
 import type { DraftSampler } from "./speculation.ts";
 import type { TimingModel } from "./timing.ts";
-import { ADMIT, REJECT, VllmAdmission, WAIT } from "./vllm_admission.ts";
+import { HOST_DEFERRED, HOST_HIT, HOST_MISS, type HostLookup } from "./tiers/host_connector.ts";
+import type { RankTiers } from "./tiers/tier_pools.ts";
+import { ADMIT, type Decision, REJECT, VllmAdmission, WAIT } from "./vllm_admission.ts";
+import { BLOCKED, SCHEDULED, VllmBatch } from "./vllm_batch.ts";
 import { VllmState } from "./vllm_state.ts";
 import { VllmSteps } from "./vllm_steps.ts";
-
-const SCHEDULED = 0;
-const BLOCKED = 1;
-const PREEMPTED_ITSELF = 2;
-type Outcome = typeof SCHEDULED | typeof BLOCKED | typeof PREEMPTED_ITSELF;
 
 /** The scheduler of one rank. */
 export class VllmScheduler implements RankScheduler {
   readonly #state: VllmState;
   readonly #admission: VllmAdmission;
   readonly #steps: VllmSteps;
-  readonly #timing: TimingModel;
+  readonly #batch: VllmBatch;
   readonly #pass = new Pass();
   readonly #tally = new ForwardPassTally();
-  #scheduled: EngineRequest[] = [];
-  #number = 0;
-  #budget = 0;
-  #preempted = false;
   #isCapacityBound = false;
-  // Sums over the requests of the pass that have prompt tokens: how many, their ends, their beginnings.
-  #batch = 0;
-  #lengths = 0;
-  #prefixes = 0;
+  /** Whether a copy has ended that may have made room for a prompt from elsewhere. */
+  #mayReserve = false;
 
   /**
    * Makes an idle rank.
    *
    * @param sampler How many tokens a step yields; none: one.
+   * @param tiers The tiers behind its blocks; none: there are none.
    */
-  constructor(args: EngineArgs, timing: TimingModel, sampler?: DraftSampler) {
-    this.#state = new VllmState(args);
+  constructor(args: EngineArgs, timing: TimingModel, sampler?: DraftSampler, tiers?: RankTiers) {
+    this.#state = new VllmState(args, tiers);
     this.#admission = new VllmAdmission(this.#state);
     this.#steps = new VllmSteps(this.#state, timing, sampler);
-    this.#timing = timing;
+    this.#batch = new VllmBatch(this.#state, timing);
   }
 
   get isReady(): boolean {
-    return this.#state.running.length > 0 || this.#state.waiting.size > 0;
+    const { running, waiting, host } = this.#state;
+    return running.length > 0 || waiting.size > 0 || this.#mayReserve || host?.deferred.hasAwake === true;
   }
 
   get isDrained(): boolean {
-    const { held, pending, reserved } = this.#state;
-    return !this.isReady && held === 0 && pending.size === 0 && reserved.size === 0;
+    const { held, pending, reserved, host } = this.#state;
+    if (this.isReady || held > 0 || pending.size > 0 || reserved.size > 0) return false;
+    return host === undefined || host.deferred.size === 0 && !host.hasWork;
+  }
+
+  get hasCopies(): boolean {
+    return this.#state.host !== undefined;
+  }
+
+  get nextMs(): number {
+    return this.#state.host?.nextMs ?? Infinity;
   }
 
   get gauges(): RankGauges {
-    const { pool, running, waiting, pending, reserved, preemptions } = this.#state;
+    const { pool, grouped, running, waiting, pending, reserved, preemptions, host } = this.#state;
     return {
-      activeBlocks: pool.active,
+      activeBlocks: grouped?.active ?? pool.active,
       inactiveBlocks: pool.inactive,
-      totalBlocks: pool.capacity,
+      totalBlocks: grouped === undefined ? pool.capacity : 0,
+      usage: grouped === undefined ? pool.active / pool.capacity : 1 - grouped.free / grouped.capacity,
       running: running.length,
-      waiting: waiting.size + pending.size + reserved.size,
+      waiting: waiting.size + (host?.deferred.size ?? 0) + pending.size + reserved.size,
       preemptions,
     };
   }
@@ -120,7 +123,7 @@ export class VllmScheduler implements RankScheduler {
     this.#retryDestination();
   }
 
-  cancel(request: EngineRequest, isIdle: boolean): boolean {
+  cancel(request: EngineRequest, isIdle: boolean, nowMs: number = 0): boolean {
     const state = this.#state;
     const { status } = request;
     if (status === "done") return false;
@@ -128,8 +131,9 @@ export class VllmScheduler implements RankScheduler {
     else if (status === "reserved") state.reserved.delete(request);
     else if (status === "held") state.held--;
     else if (status === "running") state.running.splice(state.running.indexOf(request), 1);
-    else state.waiting.remove(request);
+    else this.#unqueue(request);
     request.status = "done";
+    state.host?.cancel(request, isIdle ? nowMs : 0);
     state.activated.delete(request);
     state.releaseBlocks(request);
     this.#pass.drop(request);
@@ -139,29 +143,31 @@ export class VllmScheduler implements RankScheduler {
   }
 
   pass(nowMs: number, group: GroupStep): Pass {
-    const { args } = this.#state;
+    const state = this.#state;
     const pass = this.#pass;
     pass.begin(nowMs);
     this.#tally.clear();
-    this.#scheduled = [];
-    this.#number++;
-    this.#budget = args.max_num_batched_tokens ?? Infinity;
-    this.#preempted = false;
-    this.#batch = this.#lengths = this.#prefixes = 0;
-    const preemptionsBefore = this.#state.preemptions;
+    this.#batch.begin();
+    const preemptionsBefore = state.preemptions;
+    const changesBefore = state.host?.changes ?? 0;
 
     const defers = this.#defersPrefills(group);
     this.#scheduleRunning(defers);
-    const rejected = this.#scheduleWaiting(defers);
-    if (!defers && !this.#preempted) this.#isCapacityBound = this.#state.waiting.size > 0;
+    const rejected = this.#scheduleWaiting(defers, nowMs);
+    if (!defers && !this.#batch.hasPreempted) this.#isCapacityBound = state.waiting.size > 0;
 
-    const decodeStart = nowMs + this.#prefillMs();
-    this.#tallyScheduled();
-    pass.endMs = decodeStart + this.#steps.run(pass, this.#number);
+    const startMs = this.#storePrompts(nowMs);
+    const decodeStart = startMs + this.#batch.prefillMs();
+    this.#batch.addTo(this.#tally);
+    pass.endMs = decodeStart + this.#steps.run(pass, this.#batch.number);
     for (const request of rejected) pass.signal(request, COMPLETED | REJECTED);
-    pass.preemptions = this.#state.preemptions - preemptionsBefore;
+    pass.preemptions = state.preemptions - preemptionsBefore;
     pass.progressed = pass.hasEffects;
-    pass.forward = this.#tally.finish((pass.endMs - nowMs) / 1000, this.#state.waiting.prefill, this.#queuedDecode());
+    if (state.host !== undefined) {
+      if (this.#batch.size > 0 || pass.requests.length > 0) state.host.progressed();
+      pass.retries = pass.endMs === nowMs && state.host.mayRetry(changesBefore, nowMs);
+    }
+    pass.forward = this.#tally.finish((pass.endMs - nowMs) / 1000, state.waiting.prefill, this.#queuedDecode());
     return pass;
   }
 
@@ -169,8 +175,13 @@ export class VllmScheduler implements RankScheduler {
     // A vLLM rank decides by its own state.
   }
 
-  settle(): void {
+  settle(nowMs: number): void {
+    if (this.#state.host?.endPass(nowMs) === true) this.#copiesEnded();
     this.#retryDestination();
+  }
+
+  advance(nowMs: number): void {
+    if (this.#state.host?.advance(nowMs) === true) this.#copiesEnded();
   }
 
   takeHandoffs(): HandoffEvent[] {
@@ -179,6 +190,23 @@ export class VllmScheduler implements RankScheduler {
 
   takeKvEvents(): KvEvent[] {
     return this.#state.events?.take() ?? [];
+  }
+
+  /** Requests that waited for a copy are looked at again, and so is the first prompt that waits for room. */
+  #copiesEnded(): void {
+    const { host, pending } = this.#state;
+    host!.deferred.wake();
+    if (pending.size === 0) return;
+    pending.capacityChanged();
+    this.#mayReserve = true;
+  }
+
+  /** Stores what the pass computes of prompts; when it may begin to compute. @unit milliseconds */
+  #storePrompts(nowMs: number): number {
+    const { host, running } = this.#state;
+    if (host === undefined) return nowMs;
+    for (const request of running) if (request.scheduledIn === this.#batch.number) host.store(request, nowMs);
+    return host.computeStart(nowMs);
   }
 
   /** Between the steps of the interval, a rank that decodes lets prompts wait. */
@@ -191,7 +219,7 @@ export class VllmScheduler implements RankScheduler {
   #scheduleRunning(defers: boolean): void {
     const state = this.#state;
     let place = 0;
-    while (place < state.running.length && this.#budget > 0) {
+    while (place < state.running.length && this.#batch.budget > 0) {
       const request = state.running[place]!;
       if (defers && !state.isPrebuilt(request)) {
         place++;
@@ -202,39 +230,88 @@ export class VllmScheduler implements RankScheduler {
         this.#admission.lookUp(request);
         cached = this.#admission.cachedTokens;
       }
-      const outcome = this.#schedule(request, cached);
+      const outcome = this.#batch.schedule(request, cached);
       if (outcome === BLOCKED) break;
       // A preempted predecessor does not move the place, so its successor is left out of this pass.
       if (outcome === SCHEDULED) place++;
     }
   }
 
-  #scheduleWaiting(defers: boolean): EngineRequest[] {
+  #scheduleWaiting(defers: boolean, nowMs: number): EngineRequest[] {
     const state = this.#state;
     const rejected: EngineRequest[] = [];
     const maxRunning = state.args.max_num_seqs ?? Infinity;
     const hasPending = state.pending.size > 0;
-    while (!this.#preempted && state.running.length < maxRunning) {
-      const request = hasPending ? this.#firstPrebuilt() : state.waiting.size > 0 ? state.waiting.at(0) : undefined;
+    while (!this.#batch.hasPreempted && state.running.length < maxRunning) {
+      // A look into the host tier without a budget would change what it evicts.
+      if (state.host !== undefined && this.#batch.budget === 0) break;
+      const request = this.#nextWaiting(hasPending);
       if (request === undefined) break;
-      let cached = 0;
       const exceeds = request.promptTokens >= state.maxModelLength;
       const isPrebuilt = !exceeds && state.isPrebuilt(request);
-      const decision = exceeds ? REJECT : isPrebuilt ? ADMIT : this.#admission.decide(request);
+      const isFresh = !exceeds && !isPrebuilt;
+      const onHost = isFresh ? this.#probe(request, nowMs) : HOST_MISS;
+      if (onHost === HOST_DEFERRED) {
+        this.#defer(request);
+        continue;
+      }
+      const decision = isFresh ? this.#decide(request, onHost === HOST_HIT) : exceeds ? REJECT : ADMIT;
       if (decision === REJECT) {
         this.#reject(request);
         rejected.push(request);
         continue;
       }
       if (decision === WAIT) break;
-      if (!isPrebuilt) cached = this.#admission.cachedTokens;
+      if (onHost === HOST_HIT) {
+        if (!state.host!.startLoad(request, nowMs)) break;
+        this.#defer(request);
+        continue;
+      }
+      const cached = isFresh ? this.#admission.cachedTokens : 0;
       if (defers && request.knownTokens - Math.max(cached, request.computedTokens) > 1) break;
-      const budget = this.#budget;
-      if (this.#schedule(request, cached) !== SCHEDULED) break;
+      const { budget } = this.#batch;
+      if (this.#batch.schedule(request, cached) !== SCHEDULED) break;
       this.#admit(request, cached);
       if (budget === 0) break;
     }
     return rejected;
+  }
+
+  /** Looks a prompt up in the cache, then what is missing in the host tier. */
+  #probe(request: EngineRequest, nowMs: number): HostLookup {
+    const { host } = this.#state;
+    this.#admission.probe(request);
+    if (host === undefined) return HOST_MISS;
+    const loaded = host.loadedBlocks(request);
+    if (loaded > 0) this.#admission.countOnly(loaded);
+    return host.lookUp(request, this.#admission.foundBlocks, nowMs);
+  }
+
+  #decide(request: EngineRequest, loads: boolean): Decision {
+    const { host, grouped } = this.#state;
+    if (grouped !== undefined) return this.#admission.decideGrouped(request, grouped, this.#batch.budget);
+    if (host === undefined) return this.#admission.decide(request, 0, 0);
+    const promised = loads ? this.#admission.promptBlocks() + host.tailBlocks : 0;
+    return this.#admission.decide(request, host.loadedBlocks(request), promised);
+  }
+
+  #defer(request: EngineRequest): void {
+    const { host, waiting } = this.#state;
+    if (!host!.deferred.has(request)) {
+      this.#unqueue(request);
+      waiting.count(request);
+    }
+    host!.deferred.defer(request);
+  }
+
+  #nextWaiting(hasPending: boolean): EngineRequest | undefined {
+    const { waiting, host, args } = this.#state;
+    if (hasPending) return this.#firstPrebuilt();
+    if (host !== undefined) {
+      const first = (args.worker_type === "decode" ? this.#firstPrebuilt() : undefined) ?? host.nextDeferred();
+      if (first !== undefined) return first;
+    }
+    return waiting.size > 0 ? waiting.at(0) : undefined;
   }
 
   /** While prompts wait for blocks here, only those that are complete go ahead. */
@@ -247,100 +324,27 @@ export class VllmScheduler implements RankScheduler {
   }
 
   #admit(request: EngineRequest, cached: number): void {
-    const { waiting, running } = this.#state;
-    if (waiting.at(0) === request) waiting.shift();
-    else waiting.remove(request);
+    const { running, host } = this.#state;
+    this.#unqueue(request);
     request.status = "running";
     running.push(request);
     if (request.firstCachedTokens < 0) request.firstCachedTokens = cached;
+    host?.admitted(request, cached);
     this.#pass.admissions.push({ request, reusedTokens: cached });
   }
 
   #reject(request: EngineRequest): void {
-    this.#state.waiting.remove(request);
+    this.#unqueue(request);
+    this.#state.host?.cancel(request, 0);
     this.#state.releaseBlocks(request);
     request.status = "done";
   }
 
-  /** Gives a request as many tokens as budget and blocks allow; others may lose theirs for it. */
-  #schedule(request: EngineRequest, cached: number): Outcome {
-    const { args, blockSize } = this.#state;
-    const before = request.computedTokens + cached;
-    const prompt = request.promptTokens;
-    const promptBefore = Math.min(before, prompt);
-    const remaining = Math.max(0, request.knownTokens - before);
-    if (!args.enable_chunked_prefill && prompt > promptBefore && prompt - promptBefore > this.#budget) return BLOCKED;
-    const tokens = Math.min(remaining, this.#budget);
-    if (tokens === 0 && remaining > 0) return BLOCKED;
-    const after = before + tokens;
-    if (after > request.allocatedTokens) {
-      const outcome = this.#allocate(request, after, cached / blockSize);
-      if (outcome !== SCHEDULED) return outcome;
-    }
-    request.computedTokens = after;
-    this.#makeVisible(request);
-
-    request.scheduledIn = this.#number;
-    request.scheduledTokens = tokens;
-    request.scheduledPrefix = promptBefore;
-    request.scheduledPrompt = Math.max(0, Math.min(after, prompt) - promptBefore);
-    this.#scheduled.push(request);
-    if (request.scheduledPrompt > 0 && args.worker_type !== "decode") this.#countPrefill(request, 1);
-    this.#budget -= tokens;
-    return SCHEDULED;
-  }
-
-  #allocate(request: EngineRequest, tokens: number, hits: number): Outcome {
-    const state = this.#state;
-    const target = state.blocksFor(tokens);
-    while (target > request.blockCount && !state.pool.acquire(request, target, hits)) {
-      const victim = state.preempt();
-      if (victim === undefined) return BLOCKED;
-      this.#preempted = true;
-      if (victim.scheduledIn === this.#number) {
-        this.#budget += victim.scheduledTokens;
-        if (victim.scheduledPrompt > 0 && state.args.worker_type !== "decode") this.#countPrefill(victim, -1);
-        victim.scheduledIn = NO_PASS;
-      }
-      if (victim === request) return PREEMPTED_ITSELF;
-    }
-    request.allocatedTokens = tokens;
-    if (hits > 0) request.cachedBlocks = hits;
-    return SCHEDULED;
-  }
-
-  /** Blocks that are full now can be found at once, even by the next request of the same pass. */
-  #makeVisible(request: EngineRequest): void {
-    const { args, blockSize } = this.#state;
-    if (!args.enable_prefix_caching || request.computedTokens < (request.cachedBlocks + 1) * blockSize) return;
-    this.#state.makeVisible(request, request.computedTokens);
-  }
-
-  #countPrefill(request: EngineRequest, sign: 1 | -1): void {
-    this.#batch += sign;
-    this.#lengths += sign * (request.scheduledPrefix + request.scheduledPrompt);
-    this.#prefixes += sign * request.scheduledPrefix;
-  }
-
-  #prefillMs(): number {
-    const { args } = this.#state;
-    if (this.#batch === 0) return 0;
-    const length = Math.floor(this.#lengths / this.#batch);
-    const prefix = Math.floor(this.#prefixes / this.#batch);
-    if (length <= prefix) return 0;
-    return modelledMs(this.#timing.prefillMs(this.#batch, length, prefix), args.speedup_ratio);
-  }
-
-  #tallyScheduled(): void {
-    const { maxModelLength } = this.#state;
-    for (const request of this.#scheduled) {
-      if (request.scheduledIn !== this.#number) continue;
-      if (request.scheduledPrompt > 0) {
-        this.#tally.addPrefill(request.promptTokens, request.scheduledPrefix, request.scheduledTokens);
-      } else if (request.remaining(maxModelLength) > 0) {
-        this.#tally.addDecode(request.knownTokens);
-      }
-    }
+  #unqueue(request: EngineRequest): void {
+    const { waiting, host } = this.#state;
+    if (host?.deferred.remove(request) === true) waiting.discount(request);
+    else if (waiting.size > 0 && waiting.at(0) === request) waiting.shift();
+    else waiting.remove(request);
   }
 
   #queuedDecode(): LengthMoments {
@@ -360,6 +364,7 @@ export class VllmScheduler implements RankScheduler {
   /** Gives the first prompt that waits for room its blocks, if there are some. */
   #retryDestination(): void {
     const state = this.#state;
+    this.#mayReserve = false;
     if (state.running.length >= (state.args.max_num_seqs ?? Infinity)) {
       state.pending.takeTurn();
       return;
@@ -370,6 +375,10 @@ export class VllmScheduler implements RankScheduler {
     if (!state.isNoEvict) state.pool.probe(request.sequence, request.hashedBlocks, hits);
     const blocks = state.blocksFor(request.promptTokens);
     if (!state.pool.acquire(request, blocks, hits.blocks)) return;
+    if (state.host?.isRead(request, hits.blocks) === true) {
+      state.pool.release(request);
+      return;
+    }
     request.allocatedTokens = request.promptTokens;
     request.cachedBlocks = hits.blocks;
     request.status = "reserved";

@@ -6,9 +6,13 @@
 import type { EngineArgs } from "./args.ts";
 import { BlockPool } from "./block_pool.ts";
 import { EngineRequest, type RequestSpec } from "./engine_request.ts";
+import { GroupedCache } from "./grouped_cache.ts";
 import { PendingDestinations } from "./handoff.ts";
 import { KvEventLog } from "./kv_event.ts";
 import type { HandoffEvent } from "./pass.ts";
+import { BlockReaders } from "./tiers/block_readers.ts";
+import { HostConnector } from "./tiers/host_connector.ts";
+import type { RankTiers } from "./tiers/tier_pools.ts";
 import { WaitingQueue } from "./waiting_queue.ts";
 
 /** Queues, blocks and limits of one rank. */
@@ -25,6 +29,10 @@ export class VllmState {
   readonly events: KvEventLog | undefined;
   /** The blocks. */
   readonly pool: BlockPool;
+  /** What holds the context instead of the blocks, if anything. */
+  readonly grouped: GroupedCache | undefined;
+  /** The host tier, if there is one. */
+  readonly host: HostConnector | undefined;
   /** Requests that are not in the batch. */
   readonly waiting: WaitingQueue;
   /** Destinations that wait for blocks. */
@@ -43,8 +51,8 @@ export class VllmState {
   preemptions = 0;
   #order = 0;
 
-  /** Makes an idle rank. */
-  constructor(args: EngineArgs) {
+  /** Makes an idle rank. @param tiers The tiers behind its blocks; none: there are none. */
+  constructor(args: EngineArgs, tiers?: RankTiers) {
     this.args = args;
     this.blockSize = args.block_size;
     this.maxModelLength = args.max_model_len ?? Infinity;
@@ -52,7 +60,11 @@ export class VllmState {
     // Decode workers and caches that are off publish nothing.
     const publishes = args.emit_kv_events && args.enable_prefix_caching && args.worker_type !== "decode";
     this.events = publishes ? new KvEventLog() : undefined;
-    this.pool = new BlockPool(args.num_gpu_blocks, this.events);
+    const readers = tiers === undefined ? undefined : new BlockReaders(tiers.host.isShared);
+    this.pool = new BlockPool(args.num_gpu_blocks, this.events, readers);
+    const { kv_cache_groups: groups, kv_cache_capacity_bytes: bytes } = args;
+    this.grouped = groups === undefined ? undefined : new GroupedCache(groups, bytes!);
+    this.host = tiers === undefined ? undefined : new HostConnector(this, tiers);
     this.waiting = new WaitingQueue(
       (request) => request.isHandoff || request.status === "preempted",
       (request) => request.isHandoff ? request.promptTokens : request.knownTokens,
@@ -78,6 +90,7 @@ export class VllmState {
     if (this.isNoEvict) request.maxOutputTokens = this.#fittingOutput(request);
     request.hashedBlocks = this.args.enable_prefix_caching ? Math.floor(request.promptTokens / this.blockSize) : 0;
     request.sequence.hashThrough(request.hashedBlocks);
+    this.host?.begin(request);
     return request;
   }
 
@@ -94,6 +107,7 @@ export class VllmState {
   /** Takes the blocks of a request away and forgets what was computed. */
   releaseBlocks(request: EngineRequest): void {
     this.pool.release(request);
+    this.grouped?.release(request);
     request.allocatedTokens = 0;
     request.cachedBlocks = 0;
   }
@@ -103,6 +117,7 @@ export class VllmState {
     if (this.isNoEvict) return undefined;
     const victim = this.args.preemption_mode === "lifo" ? this.running.pop() : this.running.shift();
     if (victim === undefined) return undefined;
+    this.host?.preempted(victim);
     this.releaseBlocks(victim);
     victim.computedTokens = 0;
     victim.status = "preempted";

@@ -84,9 +84,11 @@ export class VllmSteps {
   }
 
   #decodeMs(batch: number, context: number): number {
-    const { args, blockSize } = this.#state;
+    const { args, blockSize, grouped } = this.#state;
     if (batch === 0 || args.worker_type === "prefill") return 0;
-    const raw = this.#timing.decodeMs(batch, context, args.num_gpu_blocks * blockSize);
+    // A grouped cache has no number of tokens at which it is full.
+    const capacity = grouped === undefined ? args.num_gpu_blocks * blockSize : context;
+    const raw = this.#timing.decodeMs(batch, context, capacity);
     return modelledMs(raw, args.speedup_ratio * args.decode_speedup_ratio);
   }
 

@@ -45,7 +45,7 @@ export class WaitingQueue {
   push(request: EngineRequest): void {
     this.#grow();
     this.#slots[(this.#head + this.#count++) & (this.#slots.length - 1)] = request;
-    this.#enter(request);
+    this.count(request);
   }
 
   /** Adds one at the head. */
@@ -54,7 +54,7 @@ export class WaitingQueue {
     this.#head = (this.#head - 1) & (this.#slots.length - 1);
     this.#slots[this.#head] = request;
     this.#count++;
-    this.#enter(request);
+    this.count(request);
   }
 
   /** Takes the head. */
@@ -64,7 +64,7 @@ export class WaitingQueue {
     this.#slots[this.#head] = undefined;
     this.#head = (this.#head + 1) & (this.#slots.length - 1);
     this.#count--;
-    this.#leave(request);
+    this.discount(request);
     return request;
   }
 
@@ -96,18 +96,20 @@ export class WaitingQueue {
   #takeFrom(place: number): EngineRequest[] {
     const rest: EngineRequest[] = [];
     for (let i = place; i < this.#count; i++) rest.push(this.at(i));
-    for (const request of rest) this.#leave(request);
+    for (const request of rest) this.discount(request);
     const mask = this.#slots.length - 1;
     for (let i = place; i < this.#count; i++) this.#slots[(this.#head + i) & mask] = undefined;
     this.#count = place;
     return rest;
   }
 
-  #enter(request: EngineRequest): void {
+  /** Counts one that waits elsewhere into the lengths. */
+  count(request: EngineRequest): void {
     (this.#isDecode(request) ? this.decode : this.prefill).add(this.#length(request));
   }
 
-  #leave(request: EngineRequest): void {
+  /** No longer counts one that waited elsewhere. */
+  discount(request: EngineRequest): void {
     (this.#isDecode(request) ? this.decode : this.prefill).remove(this.#length(request));
   }
 

@@ -11,6 +11,7 @@ import { RunRecorder } from "../../engines/mocker/replay/run_recorder.ts";
 import { readTrace } from "../../engines/mocker/replay/trace.ts";
 import type { OptionRow, OptionValues } from "../engine/option.ts";
 import type { Platform } from "../platform/platform.ts";
+import { BlockHasher, sequenceHashes } from "../protocol/block_hash.ts";
 import { formatHelp, parseFlags, reportFailure, resolveRows, UsageError } from "../worker/command_line.ts";
 import { formatVersion, VERSION } from "../worker/version.ts";
 import { ProgressBar } from "./progress_bar.ts";
@@ -128,6 +129,10 @@ async function optionsOf(values: OptionValues, platform: Platform): Promise<Repl
     given === undefined ? undefined : readPool(`${given}`, values[count] as number, platform);
   const number = (key: string) => values[key] as number | undefined;
   return {
+    hashBlocks: (blockSize) => {
+      const hasher = new BlockHasher(blockSize);
+      return (tokens, parent) => sequenceHashes(hasher.localHashes(tokens), parent);
+    },
     aggregated: await pool("engineArgs", "workers", isDivided ? undefined : values.engineArgs ?? "{}"),
     prefill: await pool("prefillEngineArgs", "prefillWorkers"),
     decode: await pool("decodeEngineArgs", "decodeWorkers"),

@@ -17,6 +17,11 @@ export function goldenBytes(path: string): Uint8Array {
   return new Uint8Array(readFileSync(new URL(path, ROOT)));
 }
 
+/** Names of the captures in a folder of `test/golden`. */
+export function goldenNames(folder: string): string[] {
+  return readdirSync(new URL(folder, ROOT)).sort();
+}
+
 /** One stored entry of a discovery store. */
 export interface GoldenEntry {
   /** Name of the run. */

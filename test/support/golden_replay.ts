@@ -9,7 +9,8 @@ import type { TieBreak } from "../../engines/mocker/replay/kv_router.ts";
 import { type ReplayOptions, replayTrace } from "../../engines/mocker/replay/replay.ts";
 import type { RequestLog } from "../../engines/mocker/replay/request_log.ts";
 import { readTrace, type Trace } from "../../engines/mocker/replay/trace.ts";
-import { goldenBytes, goldenText } from "./golden.ts";
+import { BlockHasher, sequenceHashes } from "../../src/protocol/block_hash.ts";
+import { goldenBytes, goldenNames, goldenText } from "./golden.ts";
 
 /** A recorded replay. */
 export interface GoldenReplay {
@@ -34,6 +35,17 @@ export function goldenReplay(name: string): GoldenReplay {
   return JSON.parse(goldenText(`mocker/replay/${name}.json`));
 }
 
+/** Names of the recorded replays with tiers below the engine's blocks. */
+export function goldenTierNames(): string[] {
+  return goldenNames("mocker/tiers/").filter((name) => name.endsWith(".json")).map((name) => name.slice(0, -5));
+}
+
+/** A recorded replay with tiers. */
+export function goldenTiers(name: string): GoldenReplay {
+  const golden: GoldenReplay = JSON.parse(goldenText(`mocker/tiers/${name}.json`));
+  return { ...golden, trace: `../tiers/${golden.trace}` };
+}
+
 /** Sums whose last digits depend on the order of random request ids in the peer. */
 const ROUNDED = /^(?:mean|std)_|_worker_seconds$|^gpu_hours$/;
 const RELATIVE = 1e-9;
@@ -46,6 +58,10 @@ export async function differences(golden: GoldenReplay): Promise<string[]> {
   const passes: Pass[] = [];
   const { summary, log } = replayTrace(trace, {
     ...await optionsOf(golden.args),
+    hashBlocks: (blockSize) => {
+      const hasher = new BlockHasher(blockSize);
+      return (tokens, parent) => sequenceHashes(hasher.localHashes(tokens), parent);
+    },
     tieBreak: recordedChoice(golden),
     details: true,
     onPass: (nowMs, pool, worker, rank, { wall_time, scheduled_requests: ran, queued_requests: queued }) =>

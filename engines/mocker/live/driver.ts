@@ -17,6 +17,8 @@ const TIMER_LATENESS_MS = 1;
 export interface PassListener {
   /** A pass has ended, `now` on the clock. */
   passed(ranks: readonly RankPass[], now: number): void;
+  /** Copies between tiers have ended at these ranks, between passes. */
+  copied(ranks: readonly number[]): void;
   /** No pass can be computed any more. */
   failed(error: unknown): void;
 }
@@ -40,6 +42,8 @@ export class Driver {
   readonly #options: DriverOptions;
   readonly #stopped = new AbortController();
   readonly #deferred: (() => void)[] = [];
+  /** Ends a pause between passes. */
+  #pause: AbortController | undefined;
   #isRunning = false;
   #heldUntil = -Infinity;
   #passes = 0;
@@ -85,18 +89,21 @@ export class Driver {
 
   /** Takes a request out, wherever it is; what it held is free at once. */
   cancel(rank: number, request: EngineRequest, clock: EngineClock): void {
-    this.#group.ranks[rank]!.cancel(request, !this.#group.isBusy);
+    this.#group.ranks[rank]!.cancel(request, !this.#group.isBusy, clock.now());
     this.#wake(clock);
   }
 
   /** Ends the passes; resolves when none is under way. */
   async stop(): Promise<void> {
     this.#stopped.abort();
+    this.#pause?.abort();
     await this.#run;
   }
 
   #wake(clock: EngineClock): void {
-    if (this.#isRunning || !this.#group.isReady || this.#stopped.signal.aborted) return;
+    const { isReady, nextMs } = this.#group;
+    if (isReady) this.#pause?.abort();
+    if (this.#isRunning || !isReady && nextMs === Infinity || this.#stopped.signal.aborted) return;
     this.#isRunning = true;
     this.#run = this.#drive(clock);
   }
@@ -105,18 +112,22 @@ export class Driver {
     try {
       if (clock.now() < this.#heldUntil) await clock.sleepUntil(this.#heldUntil, this.#stopped.signal);
       let start = clock.now();
-      while (this.#group.isReady && !this.#stopped.signal.aborted) {
-        const isIdle = this.#group.begin(start).every(({ pass }) => !pass.progressed);
-        const end = this.#group.endMs + this.#options.stallMs(this.#passes++);
-        if (end > clock.now()) await waitUntil(clock, end, this.#stopped.signal);
-        else await clock.nextTurn();
-        const now = clock.now();
-        this.#listener.passed(this.#group.end(), now);
-        const deferred = this.#deferred.splice(0);
-        for (const run of deferred) run();
-        // Whatever blocks the queue stays until a request comes or goes, which begins the next pass.
-        if (isIdle && end === start && deferred.length === 0) break;
-        start = Math.max(end, now - CATCH_UP_MS);
+      let isStuck = false;
+      while (!this.#stopped.signal.aborted) {
+        if (!this.#group.isReady || isStuck) {
+          // Whatever blocks the queue stays until a copy ends, or a request comes or goes, which begins the next pass.
+          if (this.#group.nextMs === Infinity) break;
+          start = await this.#awaitCopy(clock);
+          isStuck = false;
+        } else {
+          const last = start;
+          this.#endCopies(start);
+          const isIdle = this.#group.begin(start).every(({ pass }) => !pass.progressed && !pass.retries);
+          start = await this.#awaitEnd(clock);
+          const deferred = this.#deferred.splice(0);
+          for (const run of deferred) run();
+          isStuck = isIdle && this.#group.endMs === last && deferred.length === 0;
+        }
       }
     } catch (error) {
       this.#stopped.abort();
@@ -124,6 +135,32 @@ export class Driver {
     } finally {
       this.#isRunning = false;
     }
+  }
+
+  /** Waits for the end of the pass that has begun; when the next one may begin. @unit milliseconds */
+  async #awaitEnd(clock: EngineClock): Promise<number> {
+    const end = this.#group.endMs + this.#options.stallMs(this.#passes++);
+    if (end > clock.now()) await waitUntil(clock, end, this.#stopped.signal);
+    else await clock.nextTurn();
+    const now = clock.now();
+    this.#listener.passed(this.#group.end(), now);
+    return Math.max(end, now - CATCH_UP_MS);
+  }
+
+  /** Waits for the next end of a copy, or until a pass can begin; when it may. @unit milliseconds */
+  async #awaitCopy(clock: EngineClock): Promise<number> {
+    const pause = this.#pause = new AbortController();
+    const due = this.#group.nextMs;
+    if (due > clock.now()) await waitUntil(clock, due, pause.signal);
+    else await clock.nextTurn();
+    this.#pause = undefined;
+    const now = clock.now();
+    this.#endCopies(now);
+    return pause.signal.aborted ? now : Math.max(due, now - CATCH_UP_MS);
+  }
+
+  #endCopies(now: number): void {
+    while (this.#group.nextMs <= now) this.#listener.copied(this.#group.advance(now));
   }
 }
 

@@ -80,11 +80,11 @@ export class KvPublishing implements AsyncDisposable {
   }
 
   /** Publishes how full a rank is. */
-  publishLoad(dpRank: number, { gauges: { activeBlocks, totalBlocks } }: RankScheduler): void {
+  publishLoad(dpRank: number, { gauges: { activeBlocks, totalBlocks, usage } }: RankScheduler): void {
     this.#snapshots?.publish(dpRank, {
       kvUsedBlocks: activeBlocks,
       kvTotalBlocks: totalBlocks,
-      gpuCacheUsage: activeBlocks / totalBlocks,
+      gpuCacheUsage: usage,
     });
   }
 }
@@ -102,7 +102,7 @@ function workOf(requests: QueuedRequests): QueuedWork {
 
 function itemOf(event: KvEvent): KvItem {
   if (event.kind === "removed") {
-    return { type: "removed", blockHashes: new BigUint64Array(event.hashes.buffer as ArrayBuffer) };
+    return { type: "removed", blockHashes: new BigUint64Array(event.hashes.buffer as ArrayBuffer), ...tierOf(event) };
   }
   const { first, count } = event;
   // Every request of a live worker has one of these.
@@ -113,5 +113,10 @@ function itemOf(event: KvEvent): KvItem {
     tokenIds: sequence.tokensOf(first, count),
     blockHashes: sequence.hashesOf(first, count),
     parentHash: sequence.parentOf(first),
+    ...tierOf(event),
   };
+}
+
+function tierOf({ tier }: KvEvent): { readonly tier?: "host_pinned" } {
+  return tier === undefined ? {} : { tier };
 }

@@ -43,7 +43,8 @@ export class LiveGroup {
     const { launch, table, faults } = settings;
     const { enable_prefix_caching, worker_type, backend } = launch.engine;
     this.publishesEvents = enable_prefix_caching && worker_type !== "decode";
-    this.#group = createGroup(rankArgs(launch, this.publishesEvents), launch.dp_size, 0, table);
+    const parts = { table, tensorParallelSize: launch.tensor_parallel_size };
+    this.#group = createGroup(rankArgs(launch, this.publishesEvents), launch.dp_size, 0, parts);
     this.metrics = new NativeMetrics(backend, this.#group);
     this.#driver = new Driver(this.#group, this, {
       stallMs: (pass) => stallMs(faults, pass),
@@ -150,6 +151,14 @@ export class LiveGroup {
     }
     for (const { rank } of passes) this.#tellHandoffs(rank);
     for (const { rank } of passes) this.publishing.publishLoad(rank, ranks[rank]!);
+  }
+
+  /** Publishes what copies that are over brought to these ranks. */
+  copied(ranks: readonly number[]): void {
+    for (const rank of ranks) {
+      this.publishing.publishEvents(rank, this.#group.ranks[rank]!);
+      this.publishing.publishLoad(rank, this.#group.ranks[rank]!);
+    }
   }
 
   /** Fails every stream: a rank that cannot go on poisons the whole worker. */

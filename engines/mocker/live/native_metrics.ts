@@ -97,8 +97,8 @@ export class NativeMetrics {
     return [
       ...family("num_requests_running", "gauge", ({ running }) => running),
       ...family("num_requests_waiting", "gauge", ({ waiting }) => waiting),
-      ...family("kv_cache_usage_perc", "gauge", ({ activeBlocks, totalBlocks }) => activeBlocks / totalBlocks),
-      ...family("gpu_cache_usage_perc", "gauge", ({ activeBlocks, totalBlocks }) => activeBlocks / totalBlocks),
+      ...family("kv_cache_usage_perc", "gauge", ({ usage }) => usage),
+      ...family("gpu_cache_usage_perc", "gauge", ({ usage }) => usage),
       ...family("num_preemptions_total", "counter", ({ preemptions }) => preemptions),
       ...this.#histograms(prefix, labels),
     ];

@@ -71,6 +71,9 @@ const ENGINE_OPTIONS: readonly OptionRow[] = [
     choices: ["auto", "bfloat16", "fp8", "fp8_ds_mla", "fp8_e4m3", "fp8_e5m2", "fp8_inc"],
     default: "auto",
   }),
+  whole("num-host-blocks", "blocks that a rank may keep in the memory of the host; unset: no host tier"),
+  number("host-offload-d2h-bandwidth-gbps", "to the host; unset: 32; 0: no delay", { unit: "gigabytes per second" }),
+  number("host-offload-h2d-bandwidth-gbps", "from the host; unset: 32; 0: no delay", { unit: "gigabytes per second" }),
   whole("kv-bytes-per-token", "KV of a token; unset: by the model's config.json", { unit: "bytes" }),
 ];
 

@@ -98,7 +98,7 @@ async function launchOf(values: OptionValues): Promise<LaunchArgs> {
   if (refusal !== undefined) throw new UsageError(refusal);
   const role = roleOf(values);
   const given = values.extraEngineArgs as string | undefined;
-  const raw = given === undefined ? fromFlags(values) : await fromJson(given);
+  const raw = await (given === undefined ? fromFlags(values) : fromJson(given));
   const launch = parseLaunchArgs(raw);
   checkDynamoArgs(raw, launch, values);
   const { worker_type } = launch.engine;
@@ -110,8 +110,11 @@ async function launchOf(values: OptionValues): Promise<LaunchArgs> {
   if (launch.engine.backend === "trtllm" && role !== "aggregated") {
     throw new UsageError("--engine-type trtllm: a mock engine of this type cannot hand over; choose vllm or sglang");
   }
+  if (launch.engine.g3_offload !== undefined) {
+    throw new UsageError("--extra-engine-args: g3_offload is for replays only; leave it out");
+  }
   const { kv_transfer_bytes_per_token: sizeGiven, kv_transfer_bandwidth: bandwidth } = launch.engine;
-  const bytes = sizeGiven ?? ((bandwidth ?? 0) === 0 ? null : await modelBytes(values));
+  const bytes = sizeGiven ?? ((bandwidth ?? 0) === 0 ? null : await modelBytes(values, "--kv-transfer-bandwidth"));
   return { ...launch, engine: { ...launch.engine, worker_type: role, kv_transfer_bytes_per_token: bytes } };
 }
 
@@ -135,9 +138,10 @@ async function fromJson(given: string): Promise<unknown> {
 }
 
 /** What the flags say, in the form of engine arguments. */
-function fromFlags(values: OptionValues): unknown {
+async function fromFlags(values: OptionValues): Promise<unknown> {
   const backend = values.engineType;
   const profile = values.plannerProfileData as string | undefined;
+  const host = hostOffloadOf(values);
   const engine = {
     backend,
     num_gpu_blocks: values.numGpuBlocksOverride,
@@ -156,6 +160,8 @@ function fromFlags(values: OptionValues): unknown {
     kv_transfer_bandwidth: values.kvTransferBandwidth,
     kv_transfer_timing_mode: values.kvTransferTimingMode,
     kv_transfer_bytes_per_token: values.kvBytesPerToken,
+    native_host_offload: host,
+    kv_cache_bytes_per_token: host && (values.kvBytesPerToken ?? await modelBytes(values, "--num-host-blocks")),
     timing_model: profile && { type: "external", provider: "dynamo_profile", config: { path: profile } },
     sglang: {
       schedule_policy: values.sglangSchedulePolicy === "fcfs" ? "fifo" : values.sglangSchedulePolicy,
@@ -198,7 +204,18 @@ function parseJson(source: string, text: string): unknown {
   }
 }
 
-async function modelBytes(values: OptionValues): Promise<number> {
+/** @source dynamo 1.6.1, `dynamo/mocker/config.py`, `_build_native_host_offload` */
+function hostOffloadOf(values: OptionValues): Record<string, unknown> | undefined {
+  const bandwidths = withoutUnset({
+    d2h_bandwidth_gbps: values.hostOffloadD2hBandwidthGbps,
+    h2d_bandwidth_gbps: values.hostOffloadH2dBandwidthGbps,
+  });
+  if (values.numHostBlocks !== undefined) return { num_host_blocks: values.numHostBlocks, ...bandwidths };
+  if (Object.keys(bandwidths).length === 0) return undefined;
+  throw new UsageError("--host-offload-*: these flags require --num-host-blocks");
+}
+
+async function modelBytes(values: OptionValues, flag: string): Promise<number> {
   const folder = (values.modelPath ?? values.modelName) as string | undefined;
   let bytes: number | undefined;
   try {
@@ -208,7 +225,7 @@ async function modelBytes(values: OptionValues): Promise<number> {
     // Told below, like a file that says too little.
   }
   if (bytes !== undefined) return bytes;
-  throw new UsageError("--kv-transfer-bandwidth: the model's config.json has no sizes; give --kv-bytes-per-token too");
+  throw new UsageError(`${flag}: the model's config.json has no sizes; give --kv-bytes-per-token too`);
 }
 
 function withoutUnset(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {

@@ -28,6 +28,7 @@ export class AggregatedReplay implements ReplayRun {
       log,
       schedule: (atMs, pool, worker) => clock.addPassEnd(atMs, pool, worker),
       onPassEnd: (_pool, worker, passes, nowMs) => this.#onPassEnd(worker, passes, nowMs),
+      onCopies: (_pool, worker, rank) => void this.#publish(worker, rank),
       onPass: parts.onPass,
       onWorker: parts.onWorker,
     });
@@ -48,24 +49,28 @@ export class AggregatedReplay implements ReplayRun {
     this.#pool.mark(worker);
   }
 
+  get nextCopyMs(): number {
+    return this.#pool.nextMs;
+  }
+
   settleEvents(nowMs: number): boolean {
-    let changed = false;
+    let changed = this.#pool.endCopies(nowMs);
     for (let due = this.#parts.clock.takePassEnd(); due !== undefined; due = this.#parts.clock.takePassEnd()) {
       due.pool.end(due.worker, nowMs);
       changed = true;
     }
-    return changed;
+    return this.#pool.endCopies(nowMs) || changed;
   }
 
   drive(nowMs: number): boolean {
     return this.#pool.drive(nowMs);
   }
 
-  #onPassEnd(worker: number, passes: readonly RankPass[], nowMs: number): void {
+  #onPassEnd(worker: number, passes: readonly RankPass[], nowMs: number): boolean {
     const { log } = this.#parts;
+    let changed = false;
     for (const { rank, pass } of passes) {
-      const events = this.#pool.workers[worker]!.ranks[rank]!.takeKvEvents();
-      if (events.length > 0) this.#router.onKvEvents(worker, rank, events);
+      if (this.#publish(worker, rank)) changed = true;
       const { requests, flags } = pass;
       for (let i = 0; i < requests.length; i++) {
         const { id } = requests[i]!;
@@ -81,5 +86,12 @@ export class AggregatedReplay implements ReplayRun {
         }
       }
     }
+    return changed;
+  }
+
+  #publish(worker: number, rank: number): boolean {
+    const events = this.#pool.workers[worker]!.ranks[rank]!.takeKvEvents();
+    if (events.length > 0) this.#router.onKvEvents(worker, rank, events);
+    return events.length > 0;
   }
 }

@@ -47,11 +47,11 @@ interface Handoff {
   isOver: boolean;
 }
 
-/** A pool with what has to wait for the end of a worker's pass. */
+/** A pool with what has to wait for the end of a worker's pass, by worker and rank. */
 interface Half {
   readonly pool: WorkerPool;
   readonly router: PlacementPolicy;
-  readonly deferred: Action[][];
+  readonly deferred: Action[][][];
 }
 
 /** Two pools, each behind a router. */
@@ -89,13 +89,18 @@ export class DisaggregatedReplay implements ReplayRun {
     this.#actions.push({ step: this.#deployment.isSourceFirst ? "prefill" : "reserve", handoff });
   }
 
+  get nextCopyMs(): number {
+    return Math.min(this.#prefill.pool.nextMs, this.#decode.pool.nextMs);
+  }
+
   settleEvents(nowMs: number): boolean {
     const { clock } = this.#parts;
-    let changed = false;
+    let changed = this.#endCopies(nowMs);
     for (let due = clock.takePassEnd(); due !== undefined; due = clock.takePassEnd()) {
       due.pool.end(due.worker, nowMs);
       changed = true;
     }
+    if (this.#endCopies(nowMs)) changed = true;
     for (let id = clock.takeTransferEnd(); id !== undefined; id = clock.takeTransferEnd()) {
       const handoff = this.#handoffs.get(id);
       if (handoff !== undefined) this.#actions.push({ step: "activate", handoff });
@@ -116,16 +121,22 @@ export class DisaggregatedReplay implements ReplayRun {
     return prefilled || decoded || this.#actions.length > 0;
   }
 
+  #endCopies(nowMs: number): boolean {
+    const prefilled = this.#prefill.pool.endCopies(nowMs);
+    return this.#decode.pool.endCopies(nowMs) || prefilled;
+  }
+
   #half(name: "prefill" | "decode", { workers, router }: Deployment): Half {
     const { clock, log, onPass, onWorker } = this.#parts;
     const pool = new WorkerPool(name, workers, {
       log,
       schedule: (atMs, pool, worker) => clock.addPassEnd(atMs, pool, worker),
       onPassEnd: (_pool, worker, passes, nowMs) => this.#onPassEnd(name, worker, passes, nowMs),
+      onCopies: (pool, worker, rank) => void this.#publish({ pool, router }, worker, rank),
       onPass,
       onWorker,
     });
-    return { pool, router, deferred: workers.map(() => []) };
+    return { pool, router, deferred: workers.map(({ ranks }) => ranks.map(() => [])) };
   }
 
   /** Does one step of a hand-over; false if it has to wait for the end of a pass. */
@@ -142,7 +153,7 @@ export class DisaggregatedReplay implements ReplayRun {
     const half = step === "activate" ? this.#decode : this.#prefill;
     const { worker, rank } = (step === "activate" ? handoff.decode : handoff.prefill)!;
     if (half.pool.workers[worker]!.isBusy) {
-      half.deferred[worker]!.push({ step, handoff });
+      half.deferred[worker]![rank]!.push({ step, handoff });
       return false;
     }
     const scheduler = half.pool.workers[worker]!.ranks[rank]!;
@@ -201,19 +212,24 @@ export class DisaggregatedReplay implements ReplayRun {
     return { scheduler: group.ranks[placement.rank]!, sequence, isIdle: !group.isBusy };
   }
 
-  #onPassEnd(name: "prefill" | "decode", worker: number, passes: readonly RankPass[], nowMs: number): void {
+  #onPassEnd(name: "prefill" | "decode", worker: number, passes: readonly RankPass[], nowMs: number): boolean {
+    let changed = false;
     const half = name === "prefill" ? this.#prefill : this.#decode;
-    this.#actions.push(...half.deferred[worker]!.splice(0));
     for (const { rank, pass } of passes) {
+      // What waited for a rank comes before what the rank brings, and before the next rank.
+      this.#actions.push(...half.deferred[worker]![rank]!.splice(0));
       const scheduler = half.pool.workers[worker]!.ranks[rank]!;
-      this.#publish(half, worker, rank);
+      if (this.#publish(half, worker, rank)) changed = true;
       for (let i = 0; i < pass.requests.length; i++) {
         const { id } = pass.requests[i]!;
         if (name === "prefill") this.#onPrefillSignal(id, pass.flags[i]!, nowMs);
         else this.#onDecodeSignal(id, pass.flags[i]!, nowMs);
       }
-      this.#onHandoffs(scheduler.takeHandoffs(), nowMs);
+      const handoffs = scheduler.takeHandoffs();
+      if (handoffs.length > 0) changed = true;
+      this.#onHandoffs(handoffs, nowMs);
     }
+    return changed;
   }
 
   #onPrefillSignal(id: number, flags: number, nowMs: number): void {
@@ -269,7 +285,7 @@ export class DisaggregatedReplay implements ReplayRun {
       half.router.onEnd(row.index);
       if (request === undefined) continue;
       const group = half.pool.workers[placement.worker]!;
-      group.ranks[placement.rank]!.cancel(request, !group.isBusy);
+      group.ranks[placement.rank]!.cancel(request, !group.isBusy, nowMs);
       half.pool.mark(placement.worker);
     }
     this.#forget(handoff);
@@ -281,8 +297,9 @@ export class DisaggregatedReplay implements ReplayRun {
     this.#handoffs.delete(row.index);
   }
 
-  #publish({ pool, router }: Half, worker: number, rank: number): void {
+  #publish({ pool, router }: Pick<Half, "pool" | "router">, worker: number, rank: number): boolean {
     const events = pool.workers[worker]!.ranks[rank]!.takeKvEvents();
     if (events.length > 0) router.onKvEvents(worker, rank, events);
+    return events.length > 0;
   }
 }

@@ -10,10 +10,14 @@ import type { PlacedRequest, Placement, PlacementPolicy } from "./placement.ts";
 
 const HIGH_MASK = 0x1fffff;
 const TWO_32 = 2 ** 32;
+/** What a block on the host is worth beside a cached one. @source dynamo-kv-router 1.6.1, `default_host_cache_hit_weight` */
+const HOST_WEIGHT = 0.75;
 
 /** What the router believes of one rank. */
 interface RankView {
   readonly cached: Set<number>;
+  /** What lies on the host for it. */
+  readonly hosted: Set<number>;
   /** Blocks of requests it was given, by how many of them use a block. */
   readonly active: Map<number, number>;
   prefillTokens: number;
@@ -43,6 +47,7 @@ export class KvRouter implements PlacementPolicy {
   constructor(workers: number, ranks: number, blockSize: number, breakTie: TieBreak = seededTieBreak(0)) {
     this.#views = Array.from({ length: workers * ranks }, () => ({
       cached: new Set<number>(),
+      hosted: new Set<number>(),
       active: new Map<number, number>(),
       prefillTokens: 0,
     }));
@@ -53,7 +58,7 @@ export class KvRouter implements PlacementPolicy {
 
   place(request: PlacedRequest): Placement {
     const blocks = this.#blocksOf(request);
-    const overlaps = this.#views.map((view) => leading(blocks, view.cached));
+    const overlaps = this.#views.map((view) => overlapOf(blocks, view));
     const costs = this.#views.map((view, place) => this.#cost(view, blocks, request.promptTokens, overlaps[place]!));
     const least = Math.min(...costs);
     const best = this.#breakTie(costs.flatMap((cost, place) => cost === least ? [place] : []));
@@ -62,7 +67,7 @@ export class KvRouter implements PlacementPolicy {
     return {
       worker: Math.floor(best / this.#ranks),
       rank: best % this.#ranks,
-      overlapTokens: overlap * this.#blockSize,
+      overlapTokens: Math.round(overlap) * this.#blockSize,
     };
   }
 
@@ -87,13 +92,14 @@ export class KvRouter implements PlacementPolicy {
   }
 
   onKvEvents(worker: number, rank: number, events: readonly KvEvent[]): void {
-    const { cached } = this.#views[worker * this.#ranks + rank]!;
+    const { cached, hosted } = this.#views[worker * this.#ranks + rank]!;
     for (const event of events) {
+      const held = event.tier === undefined ? cached : hosted;
       if (event.kind === "stored") {
         const { hashes } = event.sequence;
-        for (let i = event.first; i < event.first + event.count; i++) cached.add(keyAt(hashes, i));
+        for (let i = event.first; i < event.first + event.count; i++) held.add(keyAt(hashes, i));
       } else {
-        for (let i = 0; i < event.hashes.length / 2; i++) cached.delete(keyAt(event.hashes, i));
+        for (let i = 0; i < event.hashes.length / 2; i++) held.delete(keyAt(event.hashes, i));
       }
     }
   }
@@ -106,7 +112,7 @@ export class KvRouter implements PlacementPolicy {
   }
 
   #take(request: PlacedRequest, view: RankView, blocks: readonly number[], overlap: number): void {
-    const prefillTokens = Math.max(0, request.promptTokens - overlap * this.#blockSize);
+    const prefillTokens = Math.max(0, request.promptTokens - Math.round(overlap * this.#blockSize));
     view.prefillTokens += prefillTokens;
     for (const block of blocks) view.active.set(block, (view.active.get(block) ?? 0) + 1);
     this.#routed.set(request.id, { view, blocks, prefillTokens });
@@ -125,10 +131,13 @@ export function seededTieBreak(seed: number): TieBreak {
   return (places) => places.find((_, i) => coin.flip(1 / (places.length - i)))!;
 }
 
-function leading(blocks: readonly number[], cached: ReadonlySet<number>): number {
+/** Leading blocks that a rank has, those behind them on the host by their weight. */
+function overlapOf(blocks: readonly number[], { cached, hosted }: RankView): number {
   let count = 0;
   while (count < blocks.length && cached.has(blocks[count]!)) count++;
-  return count;
+  let onHost = 0;
+  while (count + onHost < blocks.length && hosted.has(blocks[count + onHost]!)) onHost++;
+  return count + HOST_WEIGHT * onHost;
 }
 
 function keyAt(hashes: Uint32Array, block: number): number {

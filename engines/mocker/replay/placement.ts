@@ -4,14 +4,14 @@
  * @module
  */
 import type { KvEvent } from "../kv_event.ts";
-import type { TraceSequence } from "./trace_sequence.ts";
+import type { BlockSequence } from "../sequence.ts";
 
 /** A request that looks for a worker. */
 export interface PlacedRequest {
   /** Its name. */
   readonly id: number;
   /** Its blocks, of the workers' block size. */
-  readonly sequence: TraceSequence;
+  readonly sequence: BlockSequence;
   /** Length of the prompt. @unit tokens */
   readonly promptTokens: number;
   /** Length of the answer. @unit tokens */

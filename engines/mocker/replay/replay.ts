@@ -5,10 +5,13 @@
  */
 import { type LaunchArgs, rankArgs } from "../launch_args.ts";
 import { createGroup } from "../engine_factory.ts";
+import type { BlockSequence } from "../sequence.ts";
+import { TierPools } from "../tiers/tier_pools.ts";
 import type { TimingTableArrays } from "../timing_table.ts";
 import { AggregatedReplay } from "./aggregated.ts";
 import { VirtualClock } from "./clock.ts";
 import { DisaggregatedReplay } from "./disaggregated.ts";
+import { type HashBlocks, HashedSequence } from "./hashed_sequence.ts";
 import { KvRouter, type TieBreak } from "./kv_router.ts";
 import { type PlacementPolicy, RankRoundRobin, WorkerRoundRobin } from "./placement.ts";
 import { type ReplayRun, type RunParts, runReplay } from "./replay_run.ts";
@@ -41,6 +44,8 @@ export interface ReplayOptions {
   readonly routerMode?: "round_robin" | "kv_router" | undefined;
   /** How the KV router chooses among equals; none: by seeded chance. */
   readonly tieBreak?: TieBreak | undefined;
+  /** How blocks of a size are named where there is a host tier, which evicts by name; none: by numbers of our own. */
+  readonly hashBlocks?: ((blockSize: number) => HashBlocks) | undefined;
   /** Requests kept in flight, timestamps ignored; none: as in the trace. */
   readonly concurrency?: number | undefined;
   /** Divides timestamps and pauses. @default 1 */
@@ -83,7 +88,7 @@ export function replayTrace(trace: Trace, options: ReplayOptions): ReplayResult 
     rows,
     clock,
     log,
-    sequenceOf: (row) => sequenceOf(trace, row, blockSizeOf(options)),
+    sequenceOf: namer(trace, options),
     onEnd: (request, nowMs) => {
       workload.end(rows[request]!, nowMs, log.outcome(request) === "failed");
       options.onProgress?.(++ended, rows.length);
@@ -91,7 +96,8 @@ export function replayTrace(trace: Trace, options: ReplayOptions): ReplayResult 
     onPass: options.onPass,
     onWorker: options.onWorker,
   };
-  const run = createRun(parts, options);
+  const tierPools = new TierPools();
+  const run = createRun(parts, options, tierPools);
   let workerSeconds = 0;
   runReplay(run, workload, clock, {
     maxMs: options.maxSimTimeMs,
@@ -107,15 +113,16 @@ export function replayTrace(trace: Trace, options: ReplayOptions): ReplayResult 
     prefillGpus: gpus(prefill),
     decodeGpus: gpus(answering),
     sla: options.sla ?? {},
+    tiers: tierPools.figures,
   });
   return { summary, log };
 }
 
-function createRun(parts: RunParts, options: ReplayOptions): ReplayRun {
+function createRun(parts: RunParts, options: ReplayOptions, tierPools: TierPools): ReplayRun {
   const { aggregated, prefill, decode } = options;
   if (aggregated !== undefined && prefill === undefined && decode === undefined) {
     return new AggregatedReplay(parts, {
-      workers: groups(aggregated, options),
+      workers: groups(aggregated, options, tierPools),
       router: router(aggregated, options, (workers, ranks) => new WorkerRoundRobin(workers, ranks)),
     });
   }
@@ -124,19 +131,17 @@ function createRun(parts: RunParts, options: ReplayOptions): ReplayRun {
   }
   const inTurn = (workers: number, ranks: number) => new RankRoundRobin(workers, ranks);
   return new DisaggregatedReplay(parts, {
-    prefill: { workers: groups(prefill, options), router: router(prefill, options, inTurn) },
-    decode: { workers: groups(decode, options), router: router(decode, options, inTurn) },
+    prefill: { workers: groups(prefill, options, tierPools), router: router(prefill, options, inTurn) },
+    decode: { workers: groups(decode, options, tierPools), router: router(decode, options, inTurn) },
     transferArgs: prefill.args.engine,
     isSourceFirst: prefill.args.engine.backend !== "sglang",
   });
 }
 
-function groups({ args, table, workers = 1 }: PoolArgs, { routerMode }: ReplayOptions) {
-  const publishes = routerMode === "kv_router";
-  return Array.from(
-    { length: workers },
-    (_, worker) => createGroup(rankArgs(args, publishes), args.dp_size, worker, table),
-  );
+function groups({ args, table, workers = 1 }: PoolArgs, { routerMode }: ReplayOptions, tierPools: TierPools) {
+  const engine = rankArgs(args, routerMode === "kv_router");
+  const parts = { table, tierPools, tensorParallelSize: args.tensor_parallel_size };
+  return Array.from({ length: workers }, (_, worker) => createGroup(engine, args.dp_size, worker, parts));
 }
 
 function router(
@@ -148,18 +153,24 @@ function router(
   return new KvRouter(workers, args.dp_size, args.engine.block_size, tieBreak);
 }
 
-function sequenceOf(trace: Trace, row: TraceRow, blockSize: number): TraceSequence {
-  return new TraceSequence(
-    {
+/** Makes the blocks of requests. */
+function namer(trace: Trace, options: ReplayOptions): (row: TraceRow) => BlockSequence {
+  const blockSize = blockSizeOf(options);
+  const pools = [options.aggregated, options.prefill, options.decode];
+  const hasHost = pools.some((pool) => pool?.args.engine.native_host_offload !== undefined);
+  const hashBlocks = hasHost ? options.hashBlocks?.(blockSize) : undefined;
+  return (row) => {
+    const tokens = {
       blocks: row.blocks,
       traceBlockSize: trace.blockSize,
       promptTokens: row.inputTokens,
       maxOutputTokens: row.outputTokens,
       outputTokenIds: row.outputTokenIds,
       nonce: row.index,
-    },
-    blockSize,
-  );
+    };
+    if (hashBlocks === undefined) return new TraceSequence(tokens, blockSize);
+    return new HashedSequence(tokens, blockSize, hashBlocks);
+  };
 }
 
 function blockSizeOf({ aggregated, decode }: ReplayOptions): number {

@@ -4,11 +4,11 @@
  * @module
  */
 import type { EngineGroup } from "../engine_group.ts";
+import type { BlockSequence } from "../sequence.ts";
 import type { VirtualClock } from "./clock.ts";
 import type { PlacementPolicy } from "./placement.ts";
 import type { RequestLog } from "./request_log.ts";
 import type { TraceRow } from "./trace.ts";
-import type { TraceSequence } from "./trace_sequence.ts";
 import type { PassObserver, WorkerObserver } from "./worker_pool.ts";
 import type { Workload } from "./workload.ts";
 
@@ -29,7 +29,7 @@ export interface RunParts {
   /** Where everything is noted. */
   readonly log: RequestLog;
   /** The blocks of a request. */
-  readonly sequenceOf: (row: TraceRow) => TraceSequence;
+  readonly sequenceOf: (row: TraceRow) => BlockSequence;
   /** Told once a request is over. */
   readonly onEnd: (request: number, nowMs: number) => void;
   /** Told of every pass. */
@@ -40,6 +40,8 @@ export interface RunParts {
 
 /** A deployment during a replay. */
 export interface ReplayRun {
+  /** When a copy between tiers ends; infinite without copies. @unit milliseconds */
+  readonly nextCopyMs: number;
   /** A request arrives. */
   arrive(row: TraceRow, nowMs: number): void;
   /** Lets everything happen that is due now, except arrivals and new passes; whether anything was. */
@@ -57,15 +59,15 @@ export interface LoopOptions {
 }
 
 /**
- * Runs a workload to its end.
+ * Runs a workload to its end, and the copies that are under way then.
  *
  * @throws {Error} If requests are left that nothing can ever move.
  */
 export function runReplay(run: ReplayRun, workload: Workload, clock: VirtualClock, options: LoopOptions = {}): void {
   const { maxMs = Infinity, onStep } = options;
   settle(run, workload, clock.nowMs);
-  while (!workload.isDone) {
-    const next = Math.min(workload.nextMs, clock.nextMs);
+  while (!workload.isDone || run.nextCopyMs < Infinity) {
+    const next = Math.min(workload.nextMs, clock.nextMs, run.nextCopyMs);
     if (next > maxMs) return;
     if (next === Infinity) {
       throw new Error(

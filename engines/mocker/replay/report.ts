@@ -4,6 +4,7 @@
  * @source aisimulate-core 0.13.0, `report.rs`, `ReplayReport`
  * @module
  */
+import type { Figure } from "../tiers/tier_pools.ts";
 import type { QuantileSketch } from "./quantile_sketch.ts";
 import type { RequestLog } from "./request_log.ts";
 import type { TraceRow } from "./trace.ts";
@@ -34,10 +35,12 @@ export interface ReportParts {
   readonly decodeGpus: number;
   /** What makes a request a good one. */
   readonly sla: Sla;
+  /** What tiers below the engine's blocks tell of themselves. */
+  readonly tiers: Readonly<Record<string, Figure>>;
 }
 
 /** Names and figures, as the peer prints them. */
-export type ReplaySummary = Record<string, number | string | null>;
+export type ReplaySummary = Record<string, Figure>;
 
 const PERCENTILES: readonly (readonly [string, number])[] = [
   ["median", 50],
@@ -58,6 +61,7 @@ export function summarize(parts: ReportParts): ReplaySummary {
   const gpuSeconds = parts.prefillWorkerSeconds * parts.prefillGpus + parts.decodeWorkerSeconds * parts.decodeGpus;
   return {
     kv_eviction_policy: "lru",
+    ...parts.tiers,
     committed_prefill_tokens: log.prefillTokens,
     num_requests: log.arrived,
     completed_requests: completed,

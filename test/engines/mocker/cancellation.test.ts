@@ -57,7 +57,7 @@ for (
         phases.add(gone!.status);
         if (rank.cancel(gone!, false)) cancelled++;
       }
-      rank.settle();
+      rank.settle(now);
       mirror.apply(rank.takeKvEvents());
       for (let i = alive.length - 1; i >= 0; i--) if (alive[i]!.status === "done") alive.splice(i, 1);
     }
