@@ -29,7 +29,14 @@ export {
   type JsonObject,
   type WorkerPlace,
 } from "./src/engine/engine.ts";
-export { type AbortReason, type EngineClock, type GenerateContext, RequestAborted } from "./src/engine/context.ts";
+export {
+  type AbortReason,
+  type EngineClock,
+  type GenerateContext,
+  RequestAborted,
+  type StartContext,
+} from "./src/engine/context.ts";
+export type { EngineLog, EngineLogFields } from "./src/engine/log.ts";
 export { KvBlocks, type KvBlocksOptions, type NamedBlocks } from "./src/engine/kv_blocks.ts";
 export type {
   ComponentSnapshot,

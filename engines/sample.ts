@@ -69,7 +69,10 @@ export function sampleEngine(options: SampleEngineOptions = {}): Engine {
         // Aiming at absolute times keeps lateness from adding up.
         if (delay > 0) await ctx.clock.sleepUntil(startedAt + 1000 * delay * (i + 1), ctx.signal);
         else if (i > 0) await ctx.clock.nextTurn();
-        if (ctx.signal.aborted) return yield chunk.cancelled(usage(prompt, i));
+        if (ctx.signal.aborted) {
+          ctx.log.debug("The answer is not wanted any more", { tokens: i, of: count });
+          return yield chunk.cancelled(usage(prompt, i));
+        }
         const id = (i + 1) % VOCABULARY;
         const isLast = i + 1 === count;
         const piece = withLogprobs(isLast ? chunk.length(usage(prompt, count), [id]) : chunk.tokens([id]), request);

@@ -5,6 +5,7 @@
  */
 
 import type { AbortReason } from "../protocol/control.ts";
+import type { EngineLog } from "./log.ts";
 import type { TraceContext } from "./span.ts";
 
 export type { AbortReason };
@@ -35,6 +36,14 @@ export interface EngineClock {
   nextTurn(): Promise<void>;
 }
 
+/** An engine's surroundings for its whole life. */
+export interface StartContext {
+  /** The time that requests have too, for engines that wait. */
+  readonly clock: EngineClock;
+  /** Takes lines about the engine itself; keep it for later. Those about a request go to its own `ctx.log`. */
+  readonly log: EngineLog;
+}
+
 /** One request's surroundings. */
 export interface GenerateContext extends TraceContext {
   /** The request id; do not assume a UUID. */
@@ -48,6 +57,8 @@ export interface GenerateContext extends TraceContext {
   readonly metadata: Readonly<Record<string, string>>;
   /** Time, for engines that wait. */
   readonly clock: EngineClock;
+  /** Takes lines about the request, which carry its id, and its trace if the frontend sent one. */
+  readonly log: EngineLog;
   /**
    * Says that the answer has begun; the worker says so itself with the first chunk that has tokens, and saying it again
    * changes nothing. A decode engine may say it earlier, when the prompt's KV blocks are its own: until then its `abort`

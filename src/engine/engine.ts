@@ -6,7 +6,7 @@
 import type { EngineConfig } from "../protocol/engine_config.ts";
 import type { GenerateChunk } from "../protocol/output.ts";
 import type { GenerateRequest } from "../protocol/request.ts";
-import type { EngineClock, GenerateContext } from "./context.ts";
+import type { GenerateContext, StartContext } from "./context.ts";
 import type { ForwardPassPublisher } from "./forward_pass.ts";
 import type { MetricsSource } from "./metrics_source.ts";
 import type { KvEventSource, SnapshotPublisher } from "./kv_source.ts";
@@ -30,9 +30,9 @@ export interface Engine {
    *
    * @param workerId Identity of this worker in discovery.
    * @param signal Aborts when the process is told to stop; `start` may then give up.
-   * @param clock The time that requests have too, for engines that wait.
+   * @param ctx Time and a log, for as long as the engine lives.
    */
-  start(workerId: bigint, signal: AbortSignal, clock: EngineClock): Promise<EngineConfig>;
+  start(workerId: bigint, signal: AbortSignal, ctx: StartContext): Promise<EngineConfig>;
   /**
    * Answers one request. Keep to `stop_conditions.max_tokens`, end with one terminal chunk, and yield
    * `chunk.cancelled()` once `ctx.signal` aborts. A thrown `DynamoError` reaches the client with its status; anything

@@ -6,6 +6,7 @@
 import { LOG_LEVELS, type LogLevel, parseLogFilter } from "./log_filter.ts";
 import { formatColored, formatJsonl, formatReadable, type LogFormat } from "./log_format.ts";
 import { type LogRequest, type LogRequestFields, requestFields } from "./log_request.ts";
+import { readableValue } from "./log_value.ts";
 
 export type { LogLevel } from "./log_filter.ts";
 export { type LogFormat, parseLogFormat } from "./log_format.ts";
@@ -70,16 +71,15 @@ export function createLog(options: LogOptions): Log {
     always: LogFields = NO_FIELDS,
   ): Log["info"] =>
   (message, given = NO_FIELDS, request) => {
-    const fields = always === NO_FIELDS ? given : { ...always, ...given };
     const time = wallTime();
-    const record = { time, utcOffset: utcOffset?.(time) ?? null, level, target, message };
+    const record = { time, utcOffset: utcOffset?.(time) ?? null, level, target, message: messageText(message) };
     let text: string;
     try {
       const ids = request === undefined ? NO_REQUEST : requestFields(request);
-      text = format({ ...record, fields, request: ids });
+      text = format({ ...record, fields: joinFields(always, given), request: ids });
     } catch (error) {
       // What cannot even be listed must not fail the caller, who has something to say.
-      text = format({ ...record, fields: { unprintable: error }, request: NO_REQUEST });
+      text = format({ ...record, fields: { ...always, unprintable: error }, request: NO_REQUEST });
     }
     write(text);
   };
@@ -105,6 +105,17 @@ export function createLog(options: LogOptions): Log {
     });
   }
   return open(target);
+}
+
+/** Types do not hold an engine in JavaScript back from logging an error as it is. */
+function messageText(message: unknown): string {
+  return typeof message === "string" ? message : readableValue(message) ?? "undefined";
+}
+
+/** Fields that are computed stay so: one that fails must not cost the others. */
+function joinFields(always: LogFields, given: LogFields): LogFields {
+  if (always === NO_FIELDS) return given;
+  return Object.defineProperties({ ...always }, Object.getOwnPropertyDescriptors(given));
 }
 
 /** A log whose lines carry a target; the log itself if it has no use for one. */

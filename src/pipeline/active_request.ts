@@ -4,12 +4,14 @@
  * @module
  */
 import { type AbortReason, type EngineClock, type GenerateContext, RequestAborted } from "../engine/context.ts";
+import type { EngineLog } from "../engine/log.ts";
 import { type HeaderCarrier, NO_SPAN, type Span, type SpanAttributes, writeHeaders } from "../engine/span.ts";
-import type { LogSpan } from "../observe/log_request.ts";
+import type { Log, LogSpan } from "../observe/log.ts";
 import type { RequestHead } from "../protocol/control.ts";
 import type { DynamoError } from "../protocol/error.ts";
 import type { Admitted } from "./admission.ts";
 import { pickTraceHeaders } from "./decode.ts";
+import { createEngineLog } from "./engine_log.ts";
 import type { RequestTrace } from "./request_trace.ts";
 
 /** How a request ended from outside: given up by the frontend, or failed by the worker. */
@@ -31,17 +33,20 @@ export class ActiveRequest implements Admitted, GenerateContext {
   isAwaited = false;
   /** Resolves once, if the request is ended from outside. */
   readonly ended: Promise<Ending>;
+  readonly #engineLog: Log;
+  #log: EngineLog | null = null;
   readonly #controller = new AbortController();
   #settle!: (ending: Ending) => void;
   #ending: Ending | null = null;
   #hasFirstToken = false;
   #onFirstToken: (() => void) | null = null;
 
-  constructor(head: RequestHead, headers: Readonly<Record<string, string>>, clock: EngineClock) {
+  constructor(head: RequestHead, headers: Readonly<Record<string, string>>, clock: EngineClock, engineLog: Log) {
     this.id = head.id;
     this.metadata = head.metadata;
     this.incoming = pickTraceHeaders(headers);
     this.clock = clock;
+    this.#engineLog = engineLog;
     this.signal = this.#controller.signal;
     this.ended = new Promise((resolve) => this.#settle = resolve);
   }
@@ -49,6 +54,11 @@ export class ActiveRequest implements Admitted, GenerateContext {
   /** How it was ended from outside, if it was. */
   get ending(): Ending | null {
     return this.#ending;
+  }
+
+  /** Made when it is first asked for, since most requests need none. */
+  get log(): EngineLog {
+    return this.#log ??= createEngineLog(this.#engineLog, this);
   }
 
   notifyFirstToken(): void {

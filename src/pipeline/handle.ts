@@ -34,6 +34,8 @@ export interface Parts {
   readonly clock: Clock;
   /** Time for engines. */
   readonly engineClock: EngineClock;
+  /** Log of engines. */
+  readonly engineLog: Log;
   /** Metrics of the worker. */
   readonly workerMetrics: Metrics;
   /** Metrics of the endpoint. */
@@ -65,13 +67,14 @@ export function createAccept(parts: Parts): Accept {
       log.warn("Refusing a request that cannot be answered", { error });
       return `Server unavailable: ${(error as Error).message}`;
     }
-    const request = new ActiveRequest(envelope.head, envelope.headers, parts.engineClock);
+    const { head, headers } = envelope;
+    const request = new ActiveRequest(head, headers, parts.engineClock, parts.engineLog);
     const permit = admission.tryEnter(request);
     if (permit === null) {
       workerMetrics.rejected();
       return "Server overloaded: worker at capacity";
     }
-    const sentAt = Number(envelope.headers["x-frontend-send-ts-ns"]) / NS_PER_MS;
+    const sentAt = Number(headers["x-frontend-send-ts-ns"]) / NS_PER_MS;
     if (sentAt > 0) workerMetrics.transit(Math.max(0, clock.wallTime() - sentAt) / 1000);
     metrics.received(raw.payload.length);
     handle(envelope, request, permit, parts).catch((error) => log.error("Request handling failed", { error }, request));

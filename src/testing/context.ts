@@ -5,10 +5,11 @@
  */
 import { type AbortReason, type GenerateContext, RequestAborted } from "../engine/context.ts";
 import { untraced } from "../engine/span.ts";
+import { SILENT } from "../observe/log.ts";
 import { createEngineClock } from "../pipeline/engine_clock.ts";
 import { realPlatform } from "../platform/real.ts";
 
-/** A context as a worker would give it, that nobody aborts; `overrides` replace its members. */
+/** A context as a worker would give it, that nobody aborts and whose log shows nothing; `overrides` replace its members. */
 export function fakeContext(overrides: Partial<GenerateContext> = {}): GenerateContext {
   return {
     id: realPlatform.random.uuid(),
@@ -16,6 +17,7 @@ export function fakeContext(overrides: Partial<GenerateContext> = {}): GenerateC
     metadata: {},
     ...untraced(),
     clock: createEngineClock(realPlatform.clock),
+    log: SILENT,
     notifyFirstToken() {},
     ...overrides,
   };

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { SILENT } from "../observe/log.ts";
 import {
   type Bench,
   type Check,
@@ -30,7 +31,7 @@ async function start(bench: Bench): Promise<Outcome> {
   const started = await within(
     time.patience,
     limitMs,
-    () => made.value.start(WORKER_ID, stop.signal, time.engineClock),
+    () => made.value.start(WORKER_ID, stop.signal, { clock: time.engineClock, log: SILENT }),
   );
   if (started.kind === "late") {
     stop.abort();

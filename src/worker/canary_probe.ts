@@ -8,6 +8,7 @@ import type { Engine, JsonObject } from "../engine/engine.ts";
 import { untraced } from "../engine/span.ts";
 import type { Log } from "../observe/log.ts";
 import type { Item } from "../pipeline/encode.ts";
+import { createEngineLog } from "../pipeline/engine_log.ts";
 import { isLast } from "../pipeline/generate.ts";
 import { DynamoError } from "../protocol/error.ts";
 import { type GenerateChunk, normalizeFinishReason } from "../protocol/output.ts";
@@ -32,6 +33,8 @@ export interface ProbeParts {
   readonly payload: JsonObject;
   /** Time for engines. */
   readonly clock: EngineClock;
+  /** Log of the engine. */
+  readonly engineLog: Log;
   /** Log. */
   readonly log: Log;
   /** Whether an answer has tokens; that of an encode worker has none. @default true */
@@ -42,21 +45,23 @@ export interface ProbeParts {
 
 /** Makes what the canary calls; its requests are `health-check-1` and on. */
 export function createProbe(parts: ProbeParts): Probe {
-  const { engine, payload, clock, log, needsToken = true } = parts;
+  const { engine, payload, clock, engineLog, log, needsToken = true } = parts;
   const run = parts.run ?? ((request, context) => engine.generate(request, context));
   let sent = 0;
   return (signal) => {
+    const id = `health-check-${++sent}`;
     const context: GenerateContext = {
-      id: `health-check-${++sent}`,
+      id,
       signal,
       metadata: {},
       ...untraced(),
       clock,
+      log: createEngineLog(engineLog, { id, incoming: {} }),
       notifyFirstToken() {},
     };
     const abort = () => {
       const told = Promise.resolve().then(() => engine.abort?.(context));
-      told.catch((error) => log.warn("engine.abort() failed", { request_id: context.id, error }));
+      told.catch((error) => log.warn("engine.abort() failed", { request_id: id, error }));
     };
     signal.addEventListener("abort", abort, { once: true });
     return runProbe(run, payload, context, needsToken);

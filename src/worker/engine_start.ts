@@ -3,9 +3,10 @@
  *
  * @module
  */
-import type { EngineClock } from "../engine/context.ts";
+import type { EngineClock, StartContext } from "../engine/context.ts";
 import type { Engine, EngineConfig } from "../engine/engine.ts";
 import type { Log } from "../observe/log.ts";
+import { createEngineLog } from "../pipeline/engine_log.ts";
 import type { Clock } from "../platform/platform.ts";
 import { DynamoError, invalidArgument } from "../protocol/error.ts";
 import { hexId } from "../protocol/record.ts";
@@ -25,6 +26,8 @@ export interface EngineStartParts {
   readonly clock: Clock;
   /** The same for the engine. */
   readonly engineClock: EngineClock;
+  /** Log of the engine. */
+  readonly engineLog: Log;
   /** Log. */
   readonly log: Log;
 }
@@ -38,12 +41,13 @@ const CHECKPOINT_MS = 30_000;
  * @throws {DynamoError} `EngineShutdown` if it fails, `InvalidArgument` if it names no model.
  */
 export async function startEngine(parts: EngineStartParts): Promise<EngineConfig | null> {
-  const { engine, instanceId, stop, budget, clock, engineClock, log } = parts;
+  const { engine, instanceId, stop, budget, clock, log } = parts;
   const begunAt = clock.now();
   const elapsed = () => ({ after_ms: Math.round(clock.now() - begunAt) });
   log.info("Starting engine", { instance: hexId(instanceId) });
   using _checkpoints = repeat(clock, () => log.info("Engine is still starting", elapsed()));
-  const started = Promise.resolve().then(() => engine.start(instanceId, stop, engineClock));
+  const context: StartContext = { clock: parts.engineClock, log: createEngineLog(parts.engineLog) };
+  const started = Promise.resolve().then(() => engine.start(instanceId, stop, context));
   // Only a signal starts the deadline: until then a model may load for as long as it takes.
   const late = aborted(stop).then(() => budget.run("start", () => started)).then(() => null);
   try {

@@ -36,6 +36,8 @@ export interface CanaryParts {
   readonly clock: Clock;
   /** Time for engines. */
   readonly engineClock: EngineClock;
+  /** Log of the engine. */
+  readonly engineLog: Log;
   /** Log. */
   readonly log: Log;
   /** The way to the engine. @default its `generate` */
@@ -44,7 +46,7 @@ export interface CanaryParts {
 
 /** Makes a canary, not started; `null` if it is off, or there is nothing to send. */
 export function openCanary(parts: CanaryParts): Canary | null {
-  const { options, setPayload, engine, role, clock, engineClock, log, run } = parts;
+  const { options, setPayload, engine, role, clock, engineClock, engineLog, log, run } = parts;
   if (!options.healthCheckEnabled) return null;
   const payload = resolvePayload(setPayload, engine, log);
   if (payload === null) {
@@ -57,7 +59,7 @@ export function openCanary(parts: CanaryParts): Canary | null {
   return new Canary({
     clock,
     log,
-    probe: createProbe({ engine, payload, clock: engineClock, log, needsToken, ...way }),
+    probe: createProbe({ engine, payload, clock: engineClock, engineLog, log, needsToken, ...way }),
     waitSeconds: options.canaryWaitSeconds,
     timeoutSeconds: options.healthCheckTimeoutSeconds,
   });

@@ -69,6 +69,7 @@ export async function serveRecovery(
     hold: new PrologueHold(clock),
     clock,
     engineClock: createEngineClock(clock),
+    engineLog: log,
     workerMetrics: metrics,
     metrics: metrics.endpoint(name),
     log,

@@ -42,6 +42,8 @@ export interface ServingParts {
   readonly clock: Clock;
   /** Time for engines. */
   readonly engineClock: EngineClock;
+  /** Log of the engine. */
+  readonly engineLog: Log;
   /** Log. */
   readonly log: Log;
   /** Told of each request when it runs. */
@@ -50,7 +52,7 @@ export interface ServingParts {
 
 /** Puts together what requests meet on their way. */
 export function requestParts(serving: ServingParts): Parts {
-  const { engine, options, planes, admission, hold, metrics, name, role, clock, engineClock, log } = serving;
+  const { engine, options, planes, admission, hold, metrics, name, role, clock, log } = serving;
   const endpointMetrics = metrics.endpoint(name);
   const begun = serving.begun === null ? {} : { begun: serving.begun };
   return {
@@ -62,7 +64,8 @@ export function requestParts(serving: ServingParts): Parts {
     run: runEngine(engine, { mode: options.validate, role, clock, metrics: endpointMetrics, log, ...begun }),
     abort: abortOf(engine, role, log),
     deadlineMs: 1000 * options.engineDeadlineSeconds,
-    engineClock,
+    engineClock: serving.engineClock,
+    engineLog: serving.engineLog,
     workerMetrics: metrics,
     metrics: endpointMetrics,
     ...tracingOf(serving),

@@ -228,7 +228,8 @@ export class WorkerLife {
     const setPayload = await readSetPayload(options, files, log);
     const startedAt = clock.now();
     const engineClock = createEngineClock(clock);
-    const config = await startEngine({ engine, instanceId, stop, budget, clock, engineClock, log });
+    const engineLog = targetLog(this.#rootLog, "stator::engine");
+    const config = await startEngine({ engine, instanceId, stop, budget, clock, engineClock, engineLog, log });
     const loadedMs = clock.now() - startedAt;
     if (config === null || stop.aborted) return lifecycle.move("stopping"); //                  a signal during start
     const card = await openCard(name, config, options, system, files);
@@ -252,7 +253,7 @@ export class WorkerLife {
       gauges?.drainTime((clock.now() - drainedAt) / 1000);
     });
     const canaryLog = targetLog(this.#rootLog, "stator::canary");
-    const canary = openCanary({ options, setPayload, engine, role, clock, engineClock, log: canaryLog });
+    const canary = openCanary({ options, setPayload, engine, role, clock, engineClock, engineLog, log: canaryLog });
     undo.defer(async () => void await budget.run("in_flight", () => canary?.stop())); //        a probe is no request, but a stream
     const hold = new PrologueHold(clock);
     const admission = createAdmission(options, metrics, clock);
@@ -260,7 +261,7 @@ export class WorkerLife {
     undo.defer(async () => void await budget.run("in_flight", () => admin.settled())); //       a call of an operator's is no request, but in the engine
     const departure = new Departure({ clock, log, budget, admission, hold });
     const pipelineLog = targetLog(this.#rootLog, "stator::pipeline");
-    const serving = { engine, options, planes, admission, hold, metrics, name, role, clock, engineClock };
+    const serving = { engine, options, planes, admission, hold, metrics, name, role, clock, engineClock, engineLog };
     const parts = requestParts({ ...serving, begun: events.begun, log: pipelineLog });
     const served = canary === null ? {} : { served: () => canary.active() };
     const accept = createAccept({ ...parts, ...served });

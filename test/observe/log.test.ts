@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { createLog, type Log, type LogOptions, SILENT, targetLog } from "../../src/observe/log.ts";
+import { createLog, type Log, type LogOptions, SILENT, targetLog, withFields } from "../../src/observe/log.ts";
 import { realPlatform } from "../../src/platform/real.ts";
 import { resolveOptions } from "../../src/worker/resolve_options.ts";
 import { openLog } from "../../src/worker/open_log.ts";
@@ -140,20 +140,29 @@ test("a call never throws because of what it is given", () => {
   };
   const hostile = new Proxy({}, { get: fails, ownKeys: fails, getPrototypeOf: fails });
   for (const format of ["readable", "jsonl"] as const) {
-    const { log, lines } = recording({ format });
-    log.info("one", { hostile });
-    log.info("two", hostile);
-    log.info("three", {
-      get a(): never {
-        return fails();
-      },
-      b: 1,
-    });
-    log.info("four", {}, hostile as { id: string; incoming: Record<string, string> });
-    assert.equal(lines.length, 4);
-    for (const [i, word] of ["one", "two", "three", "four"].entries()) assert.ok(lines[i]!.includes(word), lines[i]);
-    assert.match(lines[0]!, /\[unprintable\]/);
-    assert.match(lines[2]!, /a"?[=:]"Error: no".*b"?[=:]1/);
+    for (const more of [{}, { worker: 1 }]) {
+      const { log: root, lines } = recording({ format });
+      const log = withFields(root, more);
+      log.info("one", { hostile });
+      log.info("two", hostile);
+      log.info("three", {
+        get a(): never {
+          return fails();
+        },
+        b: 1,
+      });
+      log.info("four", {}, hostile as { id: string; incoming: Record<string, string> });
+      log.info("five", null as never);
+      log.info(new Error("six") as never);
+      log.info(undefined as never);
+      log.info(hostile as never);
+      assert.equal(lines.length, 8);
+      const words = ["one", "two", "three", "four", "five", "Error: six", "undefined", "[unprintable]"];
+      for (const [i, word] of words.entries()) assert.ok(lines[i]!.includes(word), lines[i]);
+      assert.equal(lines.filter((line) => /worker"?[=:]1/.test(line)).length, "worker" in more ? 8 : 0);
+      assert.match(lines[0]!, /\[unprintable\]/);
+      assert.match(lines[2]!, /a"?[=:]"Error: no".*b"?[=:]1/);
+    }
   }
 });
 

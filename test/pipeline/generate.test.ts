@@ -21,7 +21,7 @@ function open(generate: unknown, mode: ValidationMode = "throw", body: () => unk
   const metrics = createMetrics({ instanceId: 1n, now: () => 0 })
     .endpoint({ namespace: "n", component: "c", endpoint: "e" });
   const head = { id: "r", metadata: {} } as ConstructorParameters<typeof ActiveRequest>[0];
-  const request = new ActiveRequest(head, {}, createEngineClock(clock));
+  const request = new ActiveRequest(head, {}, createEngineClock(clock), log);
   const run = runEngine({ generate } as Engine, { mode, role: "aggregated", clock, metrics, log });
   return { stream: run(body, request), request, clock, lines };
 }

@@ -59,7 +59,7 @@ export async function startMockerRigOn(net: MemoryBootstrapNet, ...flags: string
   const { engine } = await parseWorkerArgs(flags, { ...module, create });
   const { clock } = net;
   const told: Told[] = [];
-  const config = await engine.start(1n, new AbortController().signal, clock);
+  const config = await engine.start(1n, new AbortController().signal, fakeContext({ clock }));
   for (const source of await engine.kvEventSources?.() ?? []) {
     const rank = source.dpRank ?? 0;
     const publishBatch = (items: readonly KvItem[]) => void told.push({ kind: "events", rank, items: copied(items) });

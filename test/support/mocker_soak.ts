@@ -215,7 +215,6 @@ function settingsOf(args: unknown): MockerSettings {
     answers: { firstTokenId: 1000, tokenIds: 1000, seed: 0, honourStops: false, eosRate: 0, reasoning: null },
     faults: { failRate: 0, hangRate: 0, stallRate: 0, stallSeconds: 0, seed: 0 },
     slowStartMs: 0,
-    warn: () => {},
   };
 }
 

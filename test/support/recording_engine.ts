@@ -23,8 +23,8 @@ export const module: EngineModule = {
     const engine = sampleEngine({ ...options, ...(mode === undefined || isBlind ? {} : { disaggregationMode: mode }) });
     return defineEngine({
       ...engine,
-      async start(workerId, signal, clock) {
-        const config = await engine.start(workerId, signal, clock);
+      async start(workerId, signal, ctx) {
+        const config = await engine.start(workerId, signal, ctx);
         if (bare !== undefined) return { model: config.model };
         return { ...config, ...(mode === "prefill" ? rendezvous : {}) };
       },

@@ -60,9 +60,9 @@ export function probeEngine(generate: Generate, members: Partial<Engine> = {}): 
     openAtCleanup: 0,
   };
   const engine: Engine = {
-    start(workerId, signal, clock) {
+    start(workerId, signal, ctx) {
       probe.starts++;
-      return members.start?.(workerId, signal, clock) ?? Promise.resolve({ model: "probe", contextLength: 4096 });
+      return members.start?.(workerId, signal, ctx) ?? Promise.resolve({ model: "probe", contextLength: 4096 });
     },
     async *generate(request, ctx) {
       probe.seen.push({ request, ctx });

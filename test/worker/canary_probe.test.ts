@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { sampleEngine } from "../../engines/sample.ts";
 import { type GenerateContext, RequestAborted } from "../../src/engine/context.ts";
 import type { Engine, JsonObject } from "../../src/engine/engine.ts";
-import { createLog } from "../../src/observe/log.ts";
+import { createLog, SILENT } from "../../src/observe/log.ts";
 import { createEngineClock } from "../../src/pipeline/engine_clock.ts";
 import { DynamoError } from "../../src/protocol/error.ts";
 import { chunk, type GenerateChunk } from "../../src/protocol/output.ts";
@@ -58,7 +58,7 @@ async function probe(engine: Engine, parts: Partial<ProbeParts> = {}, control = 
   const lines: string[] = [];
   const log = createLog({ level: "debug", wallTime: () => 0, write: (line) => void lines.push(line) });
   const payload = resolvePayload({ value: parts.payload ?? USUAL }, engine, log)!;
-  const send = createProbe({ engine, clock: createEngineClock(clock), log, ...parts, payload });
+  const send = createProbe({ engine, clock: createEngineClock(clock), engineLog: log, log, ...parts, payload });
   const sent = send(control.signal);
   await clock.advance(1000);
   return { result: await sent, lines, send };
@@ -94,14 +94,19 @@ test("a payload can set every member, also those that are filled in", async () =
 });
 
 test("each probe has an id, a signal and a request of its own", async () => {
-  const { engine, seen } = engineOf(({ request }) => {
+  const { engine, seen } = engineOf(({ request, context }) => {
     (request.stop_conditions as { max_tokens: number }).max_tokens = 99;
+    context.log.info("asked");
     return yields(chunk.length(undefined, [1]));
   });
-  const { send } = await probe(engine);
+  const { send, lines } = await probe(engine);
   const second = new AbortController();
   await send(second.signal);
   assert.deepEqual(seen.map(({ context }) => context.id), ["health-check-1", "health-check-2"]);
+  assert.deepEqual(lines.map((line) => line.split(" INFO ")[1]), [
+    "asked request_id=health-check-1",
+    "asked request_id=health-check-2",
+  ]);
   assert.equal(seen[1]!.context.signal, second.signal);
   assert.notEqual(seen[0]!.context.signal, second.signal);
   assert.deepEqual([seen[0]!.context.metadata, seen[0]!.context.traceHeaders()], [{}, {}]);
@@ -227,6 +232,7 @@ test("nothing is asked after the end, and the result waits until the engine has 
     metadata: {},
     ...untraced(),
     clock,
+    log: SILENT,
     notifyFirstToken() {},
   };
   const steps: string[] = [];

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MemStore, openMemDiscovery } from "../../src/discovery/mem.ts";
+import { SILENT } from "../../src/observe/log.ts";
 import { ActiveRequest } from "../../src/pipeline/active_request.ts";
 import { createEngineClock } from "../../src/pipeline/engine_clock.ts";
 import { realPlatform } from "../../src/platform/real.ts";
@@ -26,7 +27,7 @@ async function rig(batchesSequences = true) {
   /** A request that a router placed on a rank, or not. */
   const request = (routing: { readonly dp_rank?: number | null }) => {
     const head = { id: `r${++count}`, metadata: {} } as unknown as RequestHead;
-    const active = new ActiveRequest(head, {}, createEngineClock(clock));
+    const active = new ActiveRequest(head, {}, createEngineClock(clock), SILENT);
     tokens.follow({ routing } as unknown as GenerateRequest, active);
     return active;
   };

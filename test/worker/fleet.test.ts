@@ -27,9 +27,9 @@ function fleetOf(members: readonly Partial<Engine>[], options: WorkerOptions = {
   const made = members.map((hooks) =>
     probeEngine(endless, {
       ...hooks,
-      start: (id, signal, clock) => {
+      start: (id, signal, ctx) => {
         ids.push(id);
-        return hooks.start?.(id, signal, clock) ?? Promise.resolve({ model: "probe" });
+        return hooks.start?.(id, signal, ctx) ?? Promise.resolve({ model: "probe" });
       },
     })
   );

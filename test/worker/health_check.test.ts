@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { sampleEngine } from "../../engines/sample.ts";
 import type { Engine, JsonObject } from "../../src/engine/engine.ts";
-import { createLog } from "../../src/observe/log.ts";
+import { createLog, SILENT } from "../../src/observe/log.ts";
 import { createEngineClock } from "../../src/pipeline/engine_clock.ts";
 import type { WorkerType } from "../../src/protocol/model_card.ts";
 import { chunk, type GenerateChunk } from "../../src/protocol/output.ts";
@@ -52,6 +52,7 @@ function open(engine: Engine, { role = "aggregated" as WorkerType, healthCheckEn
     role,
     clock,
     engineClock: createEngineClock(clock),
+    engineLog: SILENT,
     log: createLog({ level: "debug", wallTime: () => 0, write: (line) => void lines.push(line) }),
   });
   canary?.start();

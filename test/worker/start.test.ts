@@ -1,7 +1,7 @@
 /** Starts that fail, hang, or are called off. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createLog } from "../../src/observe/log.ts";
+import { createLog, SILENT } from "../../src/observe/log.ts";
 import { createEngineClock } from "../../src/pipeline/engine_clock.ts";
 import { DynamoError } from "../../src/protocol/error.ts";
 import { startEngine } from "../../src/worker/engine_start.ts";
@@ -148,6 +148,7 @@ test("a start that takes its time says so every 30 s, with the worker's id befor
     budget,
     clock,
     engineClock: createEngineClock(clock),
+    engineLog: SILENT,
     log,
   });
   await clock.advance(65_000);

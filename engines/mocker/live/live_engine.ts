@@ -48,7 +48,7 @@ export function engineOn(group: LiveGroup, settings: MockerSettings, net: Bootst
   const { engine, dp_size, dynamo: { zmq_kv_events_port: events, zmq_replay_port: replay } } = settings.launch;
   const publishes = group.publishesEvents;
   return defineEngine({
-    start: async (_workerId, signal, clock) => {
+    start: async (_workerId, signal, { clock }) => {
       await clock.sleepUntil(clock.now() + settings.slowStartMs, signal);
       if (publishes && events !== null) {
         await publishing.openSockets(dp_size, { events, ...(replay === null ? {} : { replay }) }, engine.block_size);
@@ -102,7 +102,7 @@ async function* answer(parts: Parts, asked: GenerateRequest, ctx: GenerateContex
   const request = isPrefill ? enforcePrefillMaxTokens(asked) : asked;
   if (ctx.signal.aborted) return yield chunk.cancelled(usage(request.token_ids.length, 0));
   if (settings.launch.engine.worker_type === "decode" && !isMeeting(request)) requirePrefillResult(request);
-  const plan = planOf(request, settings);
+  const plan = planOf(request, settings, ctx);
   const { maxTokens } = plan;
   const tokens = new AnswerTokens(request, settings.answers, plan);
   const live = group.prepare(request, ctx.clock, maxTokens, tokens);
@@ -218,11 +218,11 @@ function faultOf({ faults }: MockerSettings, live: LiveRequest, maxTokens: numbe
 }
 
 /** A planned answer comes in its own length, but for a prefill worker, which has one token to say. */
-function planOf(request: GenerateRequest, settings: MockerSettings): AnswerPlan {
+function planOf(request: GenerateRequest, settings: MockerSettings, { log }: GenerateContext): AnswerPlan {
   const key = replayKeyOf(request.annotations);
   const ids = key === undefined ? undefined : settings.plannedAnswers?.get(key);
   if (ids === undefined) {
-    if (key !== undefined) settings.warn(`no answer is planned for output_replay_id ${JSON.stringify(key)}`);
+    if (key !== undefined) log.warn("No answer is planned for the request", { output_replay_id: key });
     return { maxTokens: maxTokensOf(request, settings) };
   }
   const isPrefill = settings.launch.engine.worker_type === "prefill";

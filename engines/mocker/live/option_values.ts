@@ -60,7 +60,6 @@ export async function settingsOf(values: OptionValues, place: WorkerPlace = ALON
         // Workers that all fail at the same time are no test of those who choose among them.
         seed: number("answerSeed") + index,
       },
-      warn: (line) => console.warn(`mock engine: ${line}`),
     };
   } catch (error) {
     if (error instanceof UsageError) throw error;

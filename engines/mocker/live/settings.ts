@@ -29,8 +29,6 @@ export interface MockerSettings {
   readonly slowStartMs: number;
   /** What goes wrong. */
   readonly faults: FaultSettings;
-  /** Takes a line for whoever runs the engine. */
-  readonly warn: (line: string) => void;
   /** What decode workers are told to dial; `undefined`: the own address. */
   readonly bootstrapHost?: string;
 }

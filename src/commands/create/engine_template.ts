@@ -30,7 +30,10 @@ export function createEngine(settings: Settings = {}): Engine {
 
   return defineEngine({
     // Load the model here.
-    start: () => Promise.resolve({ model: modelName, contextLength: 4096 }),
+    start(_workerId, _signal, { log }) {
+      log.info("Loading the model", { model: modelName });
+      return Promise.resolve({ model: modelName, contextLength: 4096 });
+    },
 
     async *generate(request, ctx): AsyncGenerator<GenerateChunk> {
       const prompt = request.token_ids;

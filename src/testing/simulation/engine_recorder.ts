@@ -16,10 +16,10 @@ export function recordEngine(engine: Engine, history: History): Engine {
     history.add("engine", what, { ...(id === undefined ? {} : { id }), ...(detail === undefined ? {} : { detail }) });
   return {
     ...engine,
-    async start(workerId, signal, clock) {
+    async start(workerId, signal, ctx) {
       note("start");
       try {
-        const config = await engine.start(workerId, signal, clock);
+        const config = await engine.start(workerId, signal, ctx);
         note("started");
         return config;
       } catch (error) {

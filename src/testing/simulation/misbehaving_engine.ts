@@ -30,9 +30,9 @@ export function misbehave(engine: Engine, plan: Pick<LifePlan, "hooks" | "reques
   };
   return {
     ...engine,
-    async start(workerId, signal, clock) {
+    async start(workerId, signal, ctx) {
       await before(hooks.start);
-      return await engine.start(workerId, signal, clock);
+      return await engine.start(workerId, signal, ctx);
     },
     generate(request, ctx) {
       const stream = streams.get(ctx.id);

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseWorkerArgs } from "@stator/worker";
 import { module } from "@stator/worker/engines/mocker";
+import { fakeContext } from "@stator/worker/testing";
 import { openTemporaryFile } from "../../support/files.ts";
 import { goldenText } from "../../support/golden.ts";
 import { promptOf, startMockerRig, type TimedChunk } from "../../support/mocker_rig.ts";
@@ -79,22 +80,22 @@ test("a request that names a planned answer gets its tokens, whatever else it as
   assert.deepEqual(tokens(await prefill.ask([1], { ...max(99), ...asking("planned") })), [7]);
 });
 
-test("a key that nothing is planned for gets an answer like any other, and a warning", async (t) => {
-  const lines: string[] = [];
-  const { warn } = console;
-  console.warn = (line: string) => void lines.push(line);
-  t.after(() => console.warn = warn);
+test("a key that nothing is planned for gets an answer like any other, and a warning", async () => {
+  const lines: unknown[] = [];
+  const { log } = fakeContext();
+  const warn = (message: string, fields = {}) => void lines.push({ message, ...fields });
   await using trace = await openTemporaryFile("trace.jsonl", TRACE);
   for (const flags of [["--response-replay-trace-path", trace.path], []]) {
     const rig = await startMockerRig(...flags);
-    assert.equal(tokens(await rig.ask([1], { ...max(6), ...asking("s:0") })).length, 6);
+    const ctx = rig.context({ log: { ...log, warn } });
+    assert.equal(tokens(await rig.ask([1], { ...max(6), ...asking("s:0") }, ctx)).length, 6);
   }
-  assert.deepEqual(lines, Array(2).fill('mock engine: no answer is planned for output_replay_id "s:0"'));
+  assert.deepEqual(lines, Array(2).fill({ message: "No answer is planned for the request", output_replay_id: "s:0" }));
 });
 
 test("a worker says that it knows planned answers, and refuses a trace that it cannot read", async () => {
   const { engine } = await startMockerRig();
-  const config = await engine.start(1n, new AbortController().signal, (await startMockerRig()).context().clock);
+  const config = await engine.start(1n, new AbortController().signal, (await startMockerRig()).context());
   assert.deepEqual(config.runtimeData, { output_replay_consumer: true });
   const parse = (path: string) => parseWorkerArgs(["--response-replay-trace-path", path], module);
   await assert.rejects(parse("/no/such.jsonl"), /--response-replay-trace-path \/no\/such.jsonl: .*no such file/i);
