@@ -40,6 +40,7 @@ export function faultEngine(model: string): Engine {
       const scenario = SCENARIOS[Number(request.sampling_options.seed ?? -1)] ?? "finish stop";
       ctx.signal.addEventListener("abort", () => say("signal", ctx.id));
       say("generate", ctx.id);
+      ctx.log.debug("Playing a scenario", { scenario });
       try {
         yield* play(scenario, request, ctx);
       } finally {

@@ -42,7 +42,8 @@ test("runConformance() calls the hooks as a worker does", async () => {
   const report = await run(() => {
     const id = engines.push(engines.length);
     return engine({
-      start(workerId) {
+      start(workerId, _signal, { clock, log }) {
+        log.info("starting", { at: clock.now() });
         calls.push(`start ${id} ${workerId}`);
         return Promise.resolve({ model: "m" });
       },

@@ -9,6 +9,7 @@ import {
   RequestAborted,
 } from "@stator/worker";
 import { cancellingContext, ClientError, fakeContext, startLoopback } from "@stator/worker/testing";
+import { createLog } from "../../src/observe/log.ts";
 
 /** An engine that gives the prompt back, and what it was told. */
 function echo(seen: { request?: GenerateRequest; ctx?: GenerateContext; cleanups: number } = { cleanups: 0 }) {
@@ -43,6 +44,21 @@ test("request() brings an engine's chunks over the wire", async () => {
   assert.equal(seen.request?.sampling_options.temperature, null);
   assert.equal(seen.ctx?.id, "r");
   assert.deepEqual(seen.ctx?.metadata, { tenant: "acme" });
+});
+
+test("the log of a loopback takes what the engine says", async () => {
+  const lines: string[] = [];
+  const log = createLog({ level: "debug", wallTime: () => 0, write: (line) => void lines.push(line) });
+  const engine = {
+    ...echo(),
+    async *generate(_request: GenerateRequest, ctx: GenerateContext) {
+      ctx.log.debug("answering");
+      yield await Promise.resolve(chunk.stop());
+    },
+  };
+  await using loopback = await startLoopback(engine, { log });
+  await Array.fromAsync(loopback.request({ token_ids: [1] }, { id: "r" }));
+  assert.equal(lines.filter((line) => line.endsWith("DEBUG stator::engine: answering request_id=r")).length, 1);
 });
 
 test("request() throws the engine's error with its class", async () => {
