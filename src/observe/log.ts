@@ -73,13 +73,14 @@ export function createLog(options: LogOptions): Log {
   (message, given = NO_FIELDS, request) => {
     const time = wallTime();
     const record = { time, utcOffset: utcOffset?.(time) ?? null, level, target, message: messageText(message) };
+    let ids = NO_REQUEST;
     let text: string;
     try {
-      const ids = request === undefined ? NO_REQUEST : requestFields(request);
+      if (request !== undefined) ids = requestFields(request);
       text = format({ ...record, fields: joinFields(always, given), request: ids });
     } catch (error) {
       // What cannot even be listed must not fail the caller, who has something to say.
-      text = format({ ...record, fields: { ...always, unprintable: error }, request: NO_REQUEST });
+      text = format({ ...record, fields: { ...always, unprintable: error }, request: ids });
     }
     write(text);
   };

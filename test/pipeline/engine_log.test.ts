@@ -85,5 +85,6 @@ test("no call fails because of what it is given", () => {
   }
   assert.equal(lines.length, 6);
   assert.match(lines[0]!, /a="Error: no" b=1$/);
+  assert.match(lines[4]!, /no fields unprintable=.* request_id=r-1 /);
   assert.match(lines[5]!, /Error: no text.* request_id=r-1 /);
 });
