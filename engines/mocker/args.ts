@@ -78,6 +78,12 @@ export interface CacheGroupArgs {
   readonly sliding_window: number | null;
 }
 
+/** Settings of the cache of recurrent states. */
+export interface StateCacheArgs {
+  /** The state of one request. @unit bytes */
+  readonly bytes_per_request: number;
+}
+
 /** The `engine` object of normalised engine arguments. */
 export interface EngineArgs {
   /** Whose scheduling. */
@@ -120,7 +126,7 @@ export interface EngineArgs {
   readonly emit_kv_token_ids: boolean;
   /** What travels between workers; `null`: it takes no time. @unit bytes */
   readonly kv_transfer_bytes_per_token: number | null;
-  /** What the host tier stores. @unit bytes */
+  /** What the host tier stores, and what sizes blocks beside states. @unit bytes */
   readonly kv_cache_bytes_per_token?: number;
   /** A cache in groups, instead of `num_gpu_blocks` of one kind. */
   readonly kv_cache_groups?: readonly CacheGroupArgs[];
@@ -130,6 +136,10 @@ export interface EngineArgs {
   readonly native_host_offload?: HostOffloadArgs;
   /** The disk tier behind it. */
   readonly g3_offload?: DiskOffloadArgs;
+  /** States of a model that has some, in blocks of the same pool. */
+  readonly state_cache?: StateCacheArgs;
+  /** How finely prefixes are found, with states; a divisor of `block_size`. @default `block_size` @unit tokens */
+  readonly prefix_match_unit?: number;
   /** Between workers; `null` or 0: it takes no time. @unit gigabytes per second */
   readonly kv_transfer_bandwidth: number | null;
   /** Whether a whole prompt travels or only what is missing. */

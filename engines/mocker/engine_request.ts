@@ -5,6 +5,7 @@
  */
 import type { GroupedBlocks } from "./grouped_cache.ts";
 import type { BlockSequence } from "./sequence.ts";
+import type { RequestState } from "./states/request_state.ts";
 import type { HostRequest } from "./tiers/host_request.ts";
 
 /** Where a request is. */
@@ -20,6 +21,8 @@ export interface RequestSpec {
   readonly id: number;
   /** The blocks of prompt and answer. */
   readonly sequence: BlockSequence;
+  /** The same in blocks of `prefix_match_unit` tokens, if there is one. */
+  readonly units?: BlockSequence | undefined;
   /** Length of the prompt. @unit tokens */
   readonly promptTokens: number;
   /** Tokens to generate. @unit tokens */
@@ -32,6 +35,8 @@ export class EngineRequest {
   readonly id: number;
   /** Its blocks by content. */
   readonly sequence: BlockSequence;
+  /** The same in blocks of `prefix_match_unit` tokens, if there is one. */
+  readonly units: BlockSequence | undefined;
   /** Length of the prompt. @unit tokens */
   readonly promptTokens: number;
   /** Tokens it may generate; a scheduler may lower it to what fits. @unit tokens */
@@ -66,6 +71,8 @@ export class EngineRequest {
   order = 0;
   /** What it holds of a grouped cache. */
   grouped: GroupedBlocks | undefined = undefined;
+  /** What it holds of a cache with states. */
+  state: RequestState | undefined = undefined;
   /** What the host tier means to it, if there is one. */
   host: HostRequest | undefined = undefined;
   /** Number of the pass that scheduled it last. */
@@ -81,6 +88,7 @@ export class EngineRequest {
   constructor(spec: RequestSpec) {
     this.id = spec.id;
     this.sequence = spec.sequence;
+    this.units = spec.units;
     this.promptTokens = spec.promptTokens;
     this.maxOutputTokens = spec.maxOutputTokens;
     this.knownTokens = spec.promptTokens;

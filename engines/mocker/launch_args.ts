@@ -10,6 +10,7 @@ import { cacheGroupArgs, checkGroups } from "./group_args.ts";
 import { anything, boolean, count, number, oneOf, orNull, readFields, text } from "./json_fields.ts";
 import { check, isDuration } from "./rules.ts";
 import { acceptRates } from "./speculation.ts";
+import { checkStates, checkUnitEvents, stateCacheArgs } from "./states/state_args.ts";
 import { checkTiers, diskOffloadArgs, hostOffloadArgs } from "./tiers/tier_args.ts";
 import type { TimingConfig } from "./timing.ts";
 
@@ -80,7 +81,7 @@ const ENGINE = {
   kv_cache_capacity_bytes: orNull(count),
   native_host_offload: anything,
   state_cache: anything,
-  prefix_match_unit: anything,
+  prefix_match_unit: orNull(count),
   g3_offload: anything,
   kv_transfer_bandwidth: orNull(number),
   kv_transfer_timing_mode: oneOf("full_prompt", "destination_missing"),
@@ -96,12 +97,6 @@ const SGLANG = {
   clip_max_new_tokens: count,
   schedule_conservativeness: number,
 };
-
-/** Arguments that the peer has and this scheduler has not. */
-const NOT_MODELLED = [
-  "state_cache",
-  "prefix_match_unit",
-] as const;
 
 /**
  * Reads engine arguments and fills in the defaults.
@@ -135,9 +130,10 @@ export function parseLaunchArgs(value: unknown): LaunchArgs {
   return args;
 }
 
-/** Arguments for the ranks of a worker, with what follows from its part. */
+/** Arguments for the ranks of a worker, with what follows from its part. @throws {RangeError} If they exclude events. */
 export function rankArgs({ engine, dp_size }: LaunchArgs, emitsKvEvents: boolean): EngineArgs {
   const args = { ...engine, emit_kv_events: emitsKvEvents };
+  checkUnitEvents(args);
   if (engine.backend !== "sglang" || dp_size === 1) return args;
   const perRank = Math.floor(engine.sglang.chunked_prefill_size / dp_size);
   check(perRank > 0, `dp_size ${dp_size} reduces sglang.chunked_prefill_size to zero`);
@@ -151,10 +147,6 @@ export function rankArgs({ engine, dp_size }: LaunchArgs, emitsKvEvents: boolean
 type EngineFields = ReturnType<typeof readFields<typeof ENGINE>>;
 
 function engineArgs(given: EngineFields): EngineArgs {
-  for (const name of NOT_MODELLED) {
-    if (given[name] === undefined || given[name] === null) continue;
-    throw new RangeError(`engine.${name} is not modelled; leave it out`);
-  }
   const backend = given.backend ?? "vllm";
   const bytes = given.kv_transfer_bytes_per_token;
   check(bytes === undefined || given.kv_bytes_per_token === undefined, "duplicate field `kv_transfer_bytes_per_token`");
@@ -162,6 +154,11 @@ function engineArgs(given: EngineFields): EngineArgs {
   const groups = cacheGroupArgs(given.kv_cache_groups);
   const capacity = given.kv_cache_capacity_bytes ?? undefined;
   const disk = diskOffloadArgs(given.g3_offload);
+  const state = stateCacheArgs(given.state_cache);
+  const unit = given.prefix_match_unit ?? undefined;
+  const isSized = [given.num_gpu_blocks, given.block_size, given.kv_cache_bytes_per_token].every(isGiven);
+  const explicit = "state_cache requires explicit num_gpu_blocks, block_size and kv_cache_bytes_per_token";
+  check(state === undefined || isSized, explicit);
   const args: EngineArgs = {
     backend,
     num_gpu_blocks: given.num_gpu_blocks ?? 16384,
@@ -190,6 +187,8 @@ function engineArgs(given: EngineFields): EngineArgs {
     ...(capacity === undefined ? {} : { kv_cache_capacity_bytes: capacity }),
     ...(offload === undefined ? {} : { native_host_offload: offload }),
     ...(disk === undefined ? {} : { g3_offload: disk }),
+    ...(state === undefined ? {} : { state_cache: state }),
+    ...(unit === undefined ? {} : { prefix_match_unit: unit }),
     kv_transfer_bandwidth: given.kv_transfer_bandwidth ?? null,
     kv_transfer_timing_mode: given.kv_transfer_timing_mode ?? "full_prompt",
     timing_model: timingConfig(given.timing_model ?? { type: "polynomial" }),
@@ -204,8 +203,13 @@ function engineArgs(given: EngineFields): EngineArgs {
   return args;
 }
 
+function isGiven(value: unknown): boolean {
+  return value !== undefined;
+}
+
 function checkEngine(args: EngineArgs): void {
   const { backend, sglang } = args;
+  checkStates(args);
   const positive = ["num_gpu_blocks", "max_model_len", "max_num_seqs", "max_num_batched_tokens"] as const;
   for (const name of [...positive, "prefill_schedule_interval"] as const) {
     check(args[name] !== 0, `${name} must be positive`);

@@ -7,6 +7,7 @@
 import type { PrefixHits } from "./block_pool.ts";
 import type { EngineRequest } from "./engine_request.ts";
 import type { GroupedCache } from "./grouped_cache.ts";
+import type { StateCache } from "./states/state_cache.ts";
 import type { VllmState } from "./vllm_state.ts";
 
 /** The head may run. */
@@ -48,6 +49,11 @@ export class VllmAdmission {
 
   /** Looks a request up and leaves in `cachedTokens` what it need not compute. */
   lookUp(request: EngineRequest): void {
+    const { states } = this.#state;
+    if (states !== undefined) {
+      this.cachedTokens = states.find(request).cachedTokens;
+      return;
+    }
     this.probe(request);
     this.#limit(request);
   }
@@ -95,6 +101,18 @@ export class VllmAdmission {
     const { bytes } = grouped.needed(0, Math.min(knownTokens, budget));
     // More than there is at all is not a matter of waiting: scheduling says so.
     return bytes <= grouped.capacity && bytes > grouped.free ? WAIT : ADMIT;
+  }
+
+  /** Decides about a request whose context has states. */
+  decideStates(request: EngineRequest, states: StateCache): Decision {
+    const { pool } = states;
+    const isTooLarge = this.#state.blocksFor(request.knownTokens) > pool.capacity;
+    if (request.status === "waiting" && isTooLarge || request.knownTokens === 0) return REJECT;
+    const hit = states.find(request);
+    this.cachedTokens = hit.cachedTokens;
+    const needed = states.needed(request, hit);
+    if (needed === Infinity) return REJECT;
+    return needed > pool.capacity - pool.active ? WAIT : ADMIT;
   }
 
   /** Blocks that prompts in the batch will still need. */

@@ -7,6 +7,7 @@
 import { modelledMs } from "./duration.ts";
 import { type EngineRequest, NO_PASS } from "./engine_request.ts";
 import type { ForwardPassTally } from "./forward_pass.ts";
+import { alignedTokens } from "./states/state_alignment.ts";
 import type { TimingModel } from "./timing.ts";
 import type { VllmState } from "./vllm_state.ts";
 
@@ -16,8 +17,10 @@ export const SCHEDULED = 0;
 export const BLOCKED = 1;
 /** It lost its own blocks in the attempt. */
 export const PREEMPTED_ITSELF = 2;
+/** It would stop where no state may begin; nothing changed. */
+export const UNALIGNED = 3;
 /** How an attempt to schedule went. */
-export type Outcome = typeof SCHEDULED | typeof BLOCKED | typeof PREEMPTED_ITSELF;
+export type Outcome = typeof SCHEDULED | typeof BLOCKED | typeof PREEMPTED_ITSELF | typeof UNALIGNED;
 
 /** The requests of the pass that is being computed. */
 export class VllmBatch {
@@ -64,22 +67,24 @@ export class VllmBatch {
 
   /** Gives a request as many tokens as budget and blocks allow; others may lose theirs for it. */
   schedule(request: EngineRequest, cached: number): Outcome {
-    const { args, blockSize } = this.#state;
+    const { args, states } = this.#state;
     const before = request.computedTokens + cached;
     const prompt = request.promptTokens;
     const promptBefore = Math.min(before, prompt);
     const remaining = Math.max(0, request.knownTokens - before);
     if (!args.enable_chunked_prefill && prompt > promptBefore && prompt - promptBefore > this.#budget) return BLOCKED;
-    const tokens = Math.min(remaining, this.#budget);
-    if (tokens === 0 && remaining > 0) return BLOCKED;
+    let tokens = Math.min(remaining, this.#budget);
+    if (states !== undefined) tokens = alignedTokens(args, request, before, tokens);
+    if (tokens === 0 && remaining > 0) return this.#budget > 0 ? UNALIGNED : BLOCKED;
     const after = before + tokens;
     if (this.#state.grouped !== undefined) this.#checkBytes(request, before, after);
-    if (after > request.allocatedTokens) {
-      const outcome = this.#allocate(request, after, Math.max(0, cached / blockSize - request.blockCount));
+    if (after > request.allocatedTokens || states !== undefined) {
+      const outcome = this.#allocate(request, after, cached);
       if (outcome !== SCHEDULED) return outcome;
     }
     request.computedTokens = after;
-    this.#makeVisible(request);
+    if (states === undefined) this.#makeVisible(request);
+    else states.computed(request, after);
 
     request.scheduledIn = this.#number;
     request.scheduledTokens = tokens;
@@ -119,14 +124,15 @@ export class VllmBatch {
     }
   }
 
-  #allocate(request: EngineRequest, tokens: number, hits: number): Outcome {
+  #allocate(request: EngineRequest, tokens: number, cached: number): Outcome {
     const state = this.#state;
     const before = request.blockCount;
-    if (state.grouped === undefined && state.blocksFor(tokens) <= before) {
+    if (state.hasPlainBlocks && state.blocksFor(tokens) <= before) {
       request.allocatedTokens = tokens;
       return SCHEDULED;
     }
-    while (!this.#acquire(request, tokens, hits)) {
+    const hits = Math.max(0, Math.floor(cached / state.blockSize) - before);
+    while (!this.#acquire(request, tokens, hits, cached)) {
       const victim = state.preempt();
       if (victim === undefined) return BLOCKED;
       this.#hasPreempted = true;
@@ -137,14 +143,15 @@ export class VllmBatch {
       }
       if (victim === request) return PREEMPTED_ITSELF;
     }
-    request.allocatedTokens = tokens;
+    request.allocatedTokens = Math.max(request.allocatedTokens, tokens);
     if (hits > 0) request.cachedBlocks = hits;
     state.host?.fence(request, before + hits);
     return SCHEDULED;
   }
 
-  #acquire(request: EngineRequest, tokens: number, hits: number): boolean {
-    const { grouped, pool } = this.#state;
+  #acquire(request: EngineRequest, tokens: number, hits: number, cached: number): boolean {
+    const { grouped, states, pool } = this.#state;
+    if (states !== undefined) return states.acquire(request, tokens, cached);
     if (grouped !== undefined) return grouped.acquire(request, request.allocatedTokens, tokens);
     return pool.acquire(request, this.#state.blocksFor(tokens), hits);
   }

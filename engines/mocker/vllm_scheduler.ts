@@ -6,7 +6,7 @@
  */
 import type { EngineArgs } from "./args.ts";
 import type { EngineRequest, RequestSpec } from "./engine_request.ts";
-import { ForwardPassTally, LengthMoments } from "./forward_pass.ts";
+import { ForwardPassTally } from "./forward_pass.ts";
 import type { KvEvent } from "./kv_event.ts";
 import { COMPLETED, type HandoffEvent, Pass, REJECTED } from "./pass.ts";
 import type { GroupStep, RankGauges, RankScheduler } from "./rank_scheduler.ts";
@@ -15,7 +15,7 @@ import type { TimingModel } from "./timing.ts";
 import { HOST_DEFERRED, HOST_HIT, HOST_MISS, type HostLookup } from "./tiers/host_connector.ts";
 import type { RankTiers } from "./tiers/tier_pools.ts";
 import { ADMIT, type Decision, REJECT, VllmAdmission, WAIT } from "./vllm_admission.ts";
-import { BLOCKED, SCHEDULED, VllmBatch } from "./vllm_batch.ts";
+import { BLOCKED, SCHEDULED, UNALIGNED, VllmBatch } from "./vllm_batch.ts";
 import { VllmState } from "./vllm_state.ts";
 import { VllmSteps } from "./vllm_steps.ts";
 
@@ -64,16 +64,7 @@ export class VllmScheduler implements RankScheduler {
   }
 
   get gauges(): RankGauges {
-    const { pool, grouped, running, waiting, pending, reserved, preemptions, host } = this.#state;
-    return {
-      activeBlocks: grouped?.active ?? pool.active,
-      inactiveBlocks: pool.inactive,
-      totalBlocks: grouped === undefined ? pool.capacity : 0,
-      usage: grouped === undefined ? pool.active / pool.capacity : 1 - grouped.free / grouped.capacity,
-      running: running.length,
-      waiting: waiting.size + (host?.deferred.size ?? 0) + pending.size + reserved.size,
-      preemptions,
-    };
+    return this.#state.gauges;
   }
 
   get sizes(): Readonly<Record<string, number>> {
@@ -148,12 +139,13 @@ export class VllmScheduler implements RankScheduler {
     pass.begin(nowMs);
     this.#tally.clear();
     this.#batch.begin();
+    state.states?.begin();
     const preemptionsBefore = state.preemptions;
     const changesBefore = state.host?.changes ?? 0;
 
     const defers = this.#defersPrefills(group);
-    this.#scheduleRunning(defers);
-    const rejected = this.#scheduleWaiting(defers, nowMs);
+    const rejected = this.#scheduleRunning(defers);
+    this.#scheduleWaiting(defers, nowMs, rejected);
     if (!defers && !this.#batch.hasPreempted) this.#isCapacityBound = state.waiting.size > 0;
 
     const startMs = this.#storePrompts(nowMs);
@@ -167,7 +159,7 @@ export class VllmScheduler implements RankScheduler {
       if (this.#batch.size > 0 || pass.requests.length > 0) state.host.progressed();
       pass.retries = pass.endMs === nowMs && state.host.mayRetry(changesBefore, nowMs);
     }
-    pass.forward = this.#tally.finish((pass.endMs - nowMs) / 1000, state.waiting.prefill, this.#queuedDecode());
+    pass.forward = this.#tally.finish((pass.endMs - nowMs) / 1000, state.waiting.prefill, state.queuedDecode);
     return pass;
   }
 
@@ -216,11 +208,18 @@ export class VllmScheduler implements RankScheduler {
     return running.some((request) => this.#state.isPrebuilt(request));
   }
 
-  #scheduleRunning(defers: boolean): void {
+  /** Goes on with what runs. Returns what can no longer run. */
+  #scheduleRunning(defers: boolean): EngineRequest[] {
     const state = this.#state;
+    const rejected: EngineRequest[] = [];
     let place = 0;
     while (place < state.running.length && this.#batch.budget > 0) {
       const request = state.running[place]!;
+      if (state.states?.canCompute(request) === false) {
+        state.drop(request);
+        rejected.push(request);
+        continue;
+      }
       if (defers && !state.isPrebuilt(request)) {
         place++;
         continue;
@@ -233,13 +232,13 @@ export class VllmScheduler implements RankScheduler {
       const outcome = this.#batch.schedule(request, cached);
       if (outcome === BLOCKED) break;
       // A preempted predecessor does not move the place, so its successor is left out of this pass.
-      if (outcome === SCHEDULED) place++;
+      if (outcome === SCHEDULED || outcome === UNALIGNED) place++;
     }
+    return rejected;
   }
 
-  #scheduleWaiting(defers: boolean, nowMs: number): EngineRequest[] {
+  #scheduleWaiting(defers: boolean, nowMs: number, rejected: EngineRequest[]): void {
     const state = this.#state;
-    const rejected: EngineRequest[] = [];
     const maxRunning = state.args.max_num_seqs ?? Infinity;
     const hasPending = state.pending.size > 0;
     while (!this.#batch.hasPreempted && state.running.length < maxRunning) {
@@ -274,12 +273,12 @@ export class VllmScheduler implements RankScheduler {
       this.#admit(request, cached);
       if (budget === 0) break;
     }
-    return rejected;
   }
 
   /** Looks a prompt up in the cache, then what is missing in the host tier. */
   #probe(request: EngineRequest, nowMs: number): HostLookup {
-    const { host } = this.#state;
+    const { host, states } = this.#state;
+    if (states !== undefined) return HOST_MISS;
     this.#admission.probe(request);
     if (host === undefined) return HOST_MISS;
     const loaded = host.loadedBlocks(request);
@@ -288,7 +287,8 @@ export class VllmScheduler implements RankScheduler {
   }
 
   #decide(request: EngineRequest, loads: boolean): Decision {
-    const { host, grouped } = this.#state;
+    const { host, grouped, states } = this.#state;
+    if (states !== undefined) return this.#admission.decideStates(request, states);
     if (grouped !== undefined) return this.#admission.decideGrouped(request, grouped, this.#batch.budget);
     if (host === undefined) return this.#admission.decide(request, 0, 0);
     const promised = loads ? this.#admission.promptBlocks() + host.tailBlocks : 0;
@@ -345,20 +345,6 @@ export class VllmScheduler implements RankScheduler {
     if (host?.deferred.remove(request) === true) waiting.discount(request);
     else if (waiting.size > 0 && waiting.at(0) === request) waiting.shift();
     else waiting.remove(request);
-  }
-
-  #queuedDecode(): LengthMoments {
-    const { waiting, pending, reserved } = this.#state;
-    if (pending.size === 0 && reserved.size === 0) return waiting.decode;
-    const moments = new LengthMoments();
-    for (let place = 0; place < waiting.size; place++) {
-      const request = waiting.at(place);
-      if (request.isHandoff) moments.add(request.promptTokens);
-      else if (request.status === "preempted") moments.add(request.knownTokens);
-    }
-    for (const request of pending) moments.add(request.promptTokens);
-    for (const request of reserved) moments.add(request.promptTokens);
-    return moments;
   }
 
   /** Gives the first prompt that waits for room its blocks, if there are some. */

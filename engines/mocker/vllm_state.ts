@@ -9,7 +9,10 @@ import { EngineRequest, type RequestSpec } from "./engine_request.ts";
 import { GroupedCache } from "./grouped_cache.ts";
 import { PendingDestinations } from "./handoff.ts";
 import { KvEventLog } from "./kv_event.ts";
+import { LengthMoments } from "./forward_pass.ts";
 import type { HandoffEvent } from "./pass.ts";
+import type { RankGauges } from "./rank_scheduler.ts";
+import { StateCache } from "./states/state_cache.ts";
 import { BlockReaders } from "./tiers/block_readers.ts";
 import { HostConnector } from "./tiers/host_connector.ts";
 import type { RankTiers } from "./tiers/tier_pools.ts";
@@ -31,6 +34,8 @@ export class VllmState {
   readonly pool: BlockPool;
   /** What holds the context instead of the blocks, if anything. */
   readonly grouped: GroupedCache | undefined;
+  /** What holds the context and its states instead of the blocks, if anything. */
+  readonly states: StateCache | undefined;
   /** The host tier, if there is one. */
   readonly host: HostConnector | undefined;
   /** Requests that are not in the batch. */
@@ -64,11 +69,47 @@ export class VllmState {
     this.pool = new BlockPool(args.num_gpu_blocks, this.events, readers);
     const { kv_cache_groups: groups, kv_cache_capacity_bytes: bytes } = args;
     this.grouped = groups === undefined ? undefined : new GroupedCache(groups, bytes!);
+    this.states = args.state_cache === undefined ? undefined : new StateCache(args, this.events);
     this.host = tiers === undefined ? undefined : new HostConnector(this, tiers);
     this.waiting = new WaitingQueue(
       (request) => request.isHandoff || request.status === "preempted",
       (request) => request.isHandoff ? request.promptTokens : request.knownTokens,
     );
+  }
+
+  /** How full the cache is, and how many requests are where. */
+  get gauges(): RankGauges {
+    const { pool, grouped, states, running, waiting, pending, reserved, preemptions, host } = this;
+    const { active, inactive } = states?.pool ?? pool;
+    return {
+      activeBlocks: grouped?.active ?? active,
+      inactiveBlocks: inactive,
+      totalBlocks: grouped === undefined ? pool.capacity : 0,
+      usage: grouped === undefined ? active / pool.capacity : 1 - grouped.free / grouped.capacity,
+      running: running.length,
+      waiting: waiting.size + (host?.deferred.size ?? 0) + pending.size + reserved.size,
+      preemptions,
+    };
+  }
+
+  /** Lengths of the requests that wait and whose prompts are there already. */
+  get queuedDecode(): LengthMoments {
+    const { waiting, pending, reserved } = this;
+    if (pending.size === 0 && reserved.size === 0) return waiting.decode;
+    const moments = new LengthMoments();
+    for (let place = 0; place < waiting.size; place++) {
+      const request = waiting.at(place);
+      if (request.isHandoff) moments.add(request.promptTokens);
+      else if (request.status === "preempted") moments.add(request.knownTokens);
+    }
+    for (const request of pending) moments.add(request.promptTokens);
+    for (const request of reserved) moments.add(request.promptTokens);
+    return moments;
+  }
+
+  /** Whether requests hold blocks of the pool, and nothing else. */
+  get hasPlainBlocks(): boolean {
+    return this.grouped === undefined && this.states === undefined;
   }
 
   /** Entries of everything here that grows and shrinks, by name. */
@@ -78,7 +119,7 @@ export class VllmState {
       running: this.running.length,
       handedOver: this.pending.size + this.reserved.size + this.activated.size + this.held,
       handoffs: this.handoffs.length,
-      indexed: this.pool.indexed,
+      indexed: this.states?.pool.tokens.size ?? this.pool.indexed,
       events: this.events?.size ?? 0,
     };
   }
@@ -108,6 +149,7 @@ export class VllmState {
   releaseBlocks(request: EngineRequest): void {
     this.pool.release(request);
     this.grouped?.release(request);
+    this.states?.release(request);
     request.allocatedTokens = 0;
     request.cachedBlocks = 0;
   }
@@ -118,6 +160,7 @@ export class VllmState {
     const victim = this.args.preemption_mode === "lifo" ? this.running.pop() : this.running.shift();
     if (victim === undefined) return undefined;
     this.host?.preempted(victim);
+    this.states?.preempt(victim);
     this.releaseBlocks(victim);
     victim.computedTokens = 0;
     victim.status = "preempted";
@@ -140,6 +183,13 @@ export class VllmState {
       this.releaseBlocks(request);
     }
     this.pending.capacityChanged();
+  }
+
+  /** Ends a request of the batch that can never be over. */
+  drop(request: EngineRequest): void {
+    this.running.splice(this.running.indexOf(request), 1);
+    this.releaseBlocks(request);
+    request.status = "done";
   }
 
   /** Makes the blocks that these tokens fill visible for reuse. */

@@ -6,7 +6,7 @@
  */
 import { modelledMs } from "./duration.ts";
 import { EngineRequest } from "./engine_request.ts";
-import { COMPLETED, type Pass, TOKEN } from "./pass.ts";
+import { COMPLETED, type Pass, REJECTED, TOKEN } from "./pass.ts";
 import type { DraftSampler } from "./speculation.ts";
 import type { TimingModel } from "./timing.ts";
 import type { VllmState } from "./vllm_state.ts";
@@ -23,6 +23,8 @@ export class VllmSteps {
     promptTokens: 0,
     maxOutputTokens: 0,
   });
+  /** The same, of a cache with states. */
+  #spareStates = 0;
   #ready: EngineRequest[] = [];
 
   /** Steps over one rank. */
@@ -93,9 +95,17 @@ export class VllmSteps {
   }
 
   #runBursts(pass: Pass, sampler: DraftSampler): number {
-    const { maxModelLength, args } = this.#state;
+    const { args } = this.#state;
     const isPrefill = args.worker_type === "prefill";
-    if (!this.#reserve(isPrefill ? 1 : sampler.maxBurst)) return 0;
+    const rejected: EngineRequest[] = [];
+    const isReady = this.#reserve(isPrefill ? 1 : sampler.maxBurst, rejected);
+    const milliseconds = isReady ? this.#emitBursts(pass, sampler, isPrefill) : 0;
+    for (const request of rejected) pass.signal(request, COMPLETED | REJECTED);
+    return milliseconds;
+  }
+
+  #emitBursts(pass: Pass, sampler: DraftSampler, isPrefill: boolean): number {
+    const { maxModelLength } = this.#state;
     let context = 0;
     for (const request of this.#ready) context += request.knownTokens;
     const milliseconds = this.#decodeMs(this.#ready.length, context);
@@ -104,20 +114,22 @@ export class VllmSteps {
       return Math.min(accepted, request.remaining(maxModelLength));
     });
     this.#ready.forEach((request, i) => this.#burst(pass, request, bursts[i]!));
-    this.#state.pool.giveBack(this.#spare, 0);
+    if (this.#state.states === undefined) this.#state.pool.giveBack(this.#spare, 0);
+    else this.#state.states.pool.giveBack(this.#spareStates);
     return milliseconds;
   }
 
-  /** Keeps blocks for the longest possible answer of every request, preempting for them; whether any request is left. */
-  #reserve(burst: number): boolean {
-    const { pool, maxModelLength } = this.#state;
+  /**
+   * Keeps blocks for the longest possible answer of every request, preempting for them; whether any request is left.
+   *
+   * @param rejected Where those go for which there never are enough.
+   */
+  #reserve(burst: number, rejected: EngineRequest[]): boolean {
+    const { maxModelLength } = this.#state;
     while (this.#ready.length > 0) {
-      let blocks = 0;
-      for (const request of this.#ready) {
-        const tokens = request.knownTokens + Math.min(burst, request.remaining(maxModelLength));
-        blocks += this.#state.blocksFor(tokens) - this.#state.blocksFor(request.knownTokens);
-      }
-      if (pool.acquire(this.#spare, blocks, 0)) return true;
+      const blocks = this.#neededFor(burst, rejected);
+      if (this.#ready.length === 0) return false;
+      if (this.#keep(blocks)) return true;
       if (this.#state.preempt() === undefined) return false;
       this.#ready = this.#state.running.filter((request) =>
         request.computedTokens === request.knownTokens && request.remaining(maxModelLength) > 0
@@ -126,10 +138,38 @@ export class VllmSteps {
     return false;
   }
 
+  #neededFor(burst: number, rejected: EngineRequest[]): number {
+    const { states, maxModelLength } = this.#state;
+    let blocks = 0;
+    const before = rejected.length;
+    for (const request of this.#ready) {
+      const tokens = Math.min(burst, request.remaining(maxModelLength));
+      const needed = states === undefined
+        ? this.#state.blocksFor(request.knownTokens + tokens) - this.#state.blocksFor(request.knownTokens)
+        : states.neededForBurst(request, tokens);
+      if (needed === Infinity) rejected.push(request);
+      else blocks += needed;
+    }
+    if (rejected.length === before) return blocks;
+    for (const request of rejected.slice(before)) this.#state.drop(request);
+    this.#ready = this.#ready.filter(({ status }) => status === "running");
+    return blocks;
+  }
+
+  #keep(blocks: number): boolean {
+    const { states, pool } = this.#state;
+    if (states === undefined) return pool.acquire(this.#spare, blocks, 0);
+    this.#spareStates = blocks;
+    return states.pool.take(blocks);
+  }
+
   #burst(pass: Pass, request: EngineRequest, tokens: number): void {
-    const { args } = this.#state;
+    const { args, states } = this.#state;
     for (let i = 0; i < tokens; i++) {
-      if (args.enable_prefix_caching) this.#state.makeVisible(request, request.knownTokens);
+      if (states !== undefined) {
+        this.#spareStates -= states.prepare(request, request.knownTokens);
+        states.computed(request, request.knownTokens, i + 1 === tokens);
+      } else if (args.enable_prefix_caching) this.#state.makeVisible(request, request.knownTokens);
       // The blocks have to be there before a finished request gives all of its own back.
       this.#growFromSpare(request, request.knownTokens + 1);
       this.#emit(pass, request);
@@ -141,10 +181,17 @@ export class VllmSteps {
   #growFromSpare(request: EngineRequest, tokens: number): void {
     if (request.allocatedTokens >= tokens) return;
     const target = this.#state.blocksFor(tokens);
+    request.allocatedTokens = tokens;
+    const { states } = this.#state;
+    if (states !== undefined) {
+      const count = target - request.state!.pages.length;
+      states.addPages(request, count);
+      this.#spareStates -= count;
+      return;
+    }
     request.makeRoom(target);
     while (request.blockCount < target) {
       request.blocks[request.blockCount++] = this.#spare.blocks[--this.#spare.blockCount]!;
     }
-    request.allocatedTokens = tokens;
   }
 }

@@ -83,12 +83,20 @@ export class LiveGroup {
     // As in the peer, a cache knows generated tokens by numbers that no prompt has, unless it is asked to be better.
     const answerAt = cacheAnswers ? (place: number) => answer.at(place) : (place: number) => wordAt(~id, place);
     const { lora_name, cache_salt } = request.routing;
-    const sequence = new TokenSequence(request.token_ids, launch.engine.block_size, {
+    const options = {
       ...(lora_name === undefined ? {} : { loraName: lora_name }),
       ...(cache_salt === undefined ? {} : { cacheNamespace: cache_salt }),
-    }, answerAt);
+    };
+    const named = (size: number) => new TokenSequence(request.token_ids, size, options, answerAt);
+    const { block_size, prefix_match_unit: unit } = launch.engine;
     const live = new LiveRequest(
-      { id, sequence, promptTokens: request.token_ids.length, maxOutputTokens },
+      {
+        id,
+        sequence: named(block_size),
+        units: unit === undefined ? undefined : named(unit),
+        promptTokens: request.token_ids.length,
+        maxOutputTokens,
+      },
       rank,
       clock,
     );

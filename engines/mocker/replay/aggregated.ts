@@ -43,6 +43,7 @@ export class AggregatedReplay implements ReplayRun {
     this.#pool.workers[worker]!.ranks[rank]!.submit({
       id: row.index,
       sequence,
+      units: this.#parts.unitsOf?.(row),
       promptTokens: row.inputTokens,
       maxOutputTokens: row.outputTokens,
     });

@@ -84,11 +84,13 @@ export function replayTrace(trace: Trace, options: ReplayOptions): ReplayResult 
   const log = new RequestLog(rows.length, options.details ?? false);
   const workload = new Workload(trace, options);
   let ended = 0;
+  const unit = options.aggregated?.args.engine.prefix_match_unit;
   const parts: RunParts = {
     rows,
     clock,
     log,
-    sequenceOf: namer(trace, options),
+    sequenceOf: namer(trace, blockSizeOf(options), options),
+    unitsOf: unit === undefined ? undefined : namer(trace, unit, options),
     onEnd: (request, nowMs) => {
       workload.end(rows[request]!, nowMs, log.outcome(request) === "failed");
       options.onProgress?.(++ended, rows.length);
@@ -154,8 +156,7 @@ function router(
 }
 
 /** Makes the blocks of requests. */
-function namer(trace: Trace, options: ReplayOptions): (row: TraceRow) => BlockSequence {
-  const blockSize = blockSizeOf(options);
+function namer(trace: Trace, blockSize: number, options: ReplayOptions): (row: TraceRow) => BlockSequence {
   const pools = [options.aggregated, options.prefill, options.decode];
   const hasHost = pools.some((pool) => pool?.args.engine.native_host_offload !== undefined);
   const hashBlocks = hasHost ? options.hashBlocks?.(blockSize) : undefined;

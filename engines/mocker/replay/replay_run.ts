@@ -30,6 +30,8 @@ export interface RunParts {
   readonly log: RequestLog;
   /** The blocks of a request. */
   readonly sequenceOf: (row: TraceRow) => BlockSequence;
+  /** The same in blocks of `prefix_match_unit` tokens, if there is one. */
+  readonly unitsOf: ((row: TraceRow) => BlockSequence) | undefined;
   /** Told once a request is over. */
   readonly onEnd: (request: number, nowMs: number) => void;
   /** Told of every pass. */
