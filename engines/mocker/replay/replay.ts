@@ -81,10 +81,10 @@ export interface ReplayResult {
 export function replayTrace(trace: Trace, options: ReplayOptions): ReplayResult {
   const { rows } = trace;
   const clock = new VirtualClock();
-  const log = new RequestLog(rows.length, options.details ?? false);
+  const { state_cache: states, prefix_match_unit: unit } = options.aggregated?.args.engine ?? {};
+  const log = new RequestLog(rows.length, options.details ?? false, states !== undefined);
   const workload = new Workload(trace, options);
   let ended = 0;
-  const unit = options.aggregated?.args.engine.prefix_match_unit;
   const parts: RunParts = {
     rows,
     clock,

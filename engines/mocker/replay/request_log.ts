@@ -44,7 +44,7 @@ export class RequestLog {
   readonly reused: Uint32Array;
   /** Those of the first. @unit tokens */
   readonly firstReused: Uint32Array;
-  /** Gaps between tokens. @unit milliseconds */
+  /** Gaps between tokens of answers that end well. @unit milliseconds */
   readonly gaps = new QuantileSketch();
   /** Tokens a second that a client sees. */
   readonly rates = new QuantileSketch();
@@ -55,11 +55,18 @@ export class RequestLog {
   /** Prompt tokens that passes computed. @unit tokens */
   prefillTokens = 0;
   readonly #outcomes: Uint8Array;
+  /** Gaps of requests that are not over yet, if such a one may still be rejected. */
+  readonly #openGaps: Map<number, number[]> | undefined;
   #gap = 0;
   #gapTimes = 0;
 
-  /** Makes columns for a number of requests. */
-  constructor(requests: number, withDetails: boolean) {
+  /**
+   * Makes columns for a number of requests.
+   *
+   * @param mayRejectLate Whether a request may be rejected after its first token.
+   */
+  constructor(requests: number, withDetails: boolean, mayRejectLate = false) {
+    this.#openGaps = mayRejectLate ? new Map() : undefined;
     this.arrival = new Float64Array(requests).fill(NaN);
     this.firstAdmission = new Float64Array(requests).fill(NaN);
     this.firstToken = new Float64Array(requests).fill(NaN);
@@ -119,9 +126,8 @@ export class RequestLog {
     } else {
       if (count === 2) this.secondToken[request] = nowMs;
       const gap = nowMs - this.lastToken[request]!;
-      // In one pass nearly all requests have the same gap.
-      if (gap !== this.#gap) this.#addGaps(gap);
-      this.#gapTimes++;
+      if (this.#openGaps === undefined) this.#count(gap);
+      else this.#keep(request, gap);
     }
     this.lastToken[request] = nowMs;
   }
@@ -130,11 +136,26 @@ export class RequestLog {
   onEnd(request: number, nowMs: number, outcome: Outcome): void {
     this.#outcomes[request] = OUTCOMES.indexOf(outcome);
     this.terminal[request] = nowMs;
+    if (this.#openGaps === undefined) return;
+    if (outcome === "completed") for (const gap of this.#openGaps.get(request) ?? []) this.#count(gap);
+    this.#openGaps.delete(request);
   }
 
   /** Must be called before the sketches are read. */
   finish(): void {
     this.#addGaps(0);
+  }
+
+  #keep(request: number, gap: number): void {
+    const gaps = this.#openGaps!.get(request);
+    if (gaps === undefined) this.#openGaps!.set(request, [gap]);
+    else gaps.push(gap);
+  }
+
+  #count(gap: number): void {
+    // In one pass nearly all requests have the same gap.
+    if (gap !== this.#gap) this.#addGaps(gap);
+    this.#gapTimes++;
   }
 
   #addGaps(next: number): void {
