@@ -35,15 +35,18 @@ export function goldenReplay(name: string): GoldenReplay {
   return JSON.parse(goldenText(`mocker/replay/${name}.json`));
 }
 
-/** Names of the recorded replays with tiers below the engine's blocks. */
-export function goldenTierNames(): string[] {
-  return goldenNames("mocker/tiers/").filter((name) => name.endsWith(".json")).map((name) => name.slice(0, -5));
+/** More recorded replays: with tiers below the engine's blocks, with recurrent states. */
+export type RecordedWith = "tiers" | "states";
+
+/** Names of the recorded replays with something that others have not. */
+export function goldenNamesWith(what: RecordedWith): string[] {
+  return goldenNames(`mocker/${what}/`).filter((name) => name.endsWith(".json")).map((name) => name.slice(0, -5));
 }
 
-/** A recorded replay with tiers. */
-export function goldenTiers(name: string): GoldenReplay {
-  const golden: GoldenReplay = JSON.parse(goldenText(`mocker/tiers/${name}.json`));
-  return { ...golden, trace: `../tiers/${golden.trace}` };
+/** A recorded replay with it. */
+export function goldenReplayWith(what: RecordedWith, name: string): GoldenReplay {
+  const golden: GoldenReplay = JSON.parse(goldenText(`mocker/${what}/${name}.json`));
+  return { ...golden, trace: `../${what}/${golden.trace}` };
 }
 
 /** Sums whose last digits depend on the order of random request ids in the peer. */

@@ -2,14 +2,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   differences,
+  goldenNamesWith,
   goldenReplay,
   goldenReplayNames,
-  goldenTierNames,
-  goldenTiers,
+  goldenReplayWith,
 } from "../../support/golden_replay.ts";
 
 test("there are as many recorded replays as the documentation says", () => {
-  assert.deepEqual([goldenReplayNames().length, goldenTierNames().length], [61, 13]);
+  const counts = [goldenReplayNames(), goldenNamesWith("tiers"), goldenNamesWith("states")].map(({ length }) => length);
+  assert.deepEqual(counts, [61, 13, 8]);
 });
 
 for (const name of goldenReplayNames()) {
@@ -18,8 +19,10 @@ for (const name of goldenReplayNames()) {
   });
 }
 
-for (const name of goldenTierNames()) {
-  test(`the replay ${name} with tiers is the peer's to the last bit`, async () => {
-    assert.deepEqual(await differences(goldenTiers(name)), []);
-  });
+for (const what of ["tiers", "states"] as const) {
+  for (const name of goldenNamesWith(what)) {
+    test(`the replay ${name} with ${what} is the peer's to the last bit`, async () => {
+      assert.deepEqual(await differences(goldenReplayWith(what, name)), []);
+    });
+  }
 }
