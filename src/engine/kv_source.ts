@@ -19,6 +19,12 @@ export interface StoredTokens extends BlockHashOptions {
   /** Name of the block before the first; `null` or absent at the beginning of a sequence. */
   readonly parentHash?: bigint | null;
   /**
+   * Place of the first block in its sequence, from 0. With it routers do not have to know the block before.
+   *
+   * @default unknown
+   */
+  readonly startPosition?: number;
+  /**
    * How many tokens each block holds. The first that is not full ends the list, since routers know full blocks only.
    *
    * @default all blocks are full

@@ -50,7 +50,8 @@ export function hashStored(input: StoredTokens, blockSize: number): HashedBlocks
       mm_extra_info: mmInfos[i] ?? null,
     });
   }
-  return { stored: { parent_hash: parent, start_position: null, blocks }, left: names.length - full };
+  const stored = { parent_hash: parent, start_position: input.startPosition ?? null, blocks };
+  return { stored, left: names.length - full };
 }
 
 function orNegative(hash: bigint | null): bigint | null {

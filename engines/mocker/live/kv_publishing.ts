@@ -113,7 +113,8 @@ function itemOf(event: KvEvent): KvItem {
     tokenIds: sequence.tokensOf(first, count),
     blockHashes: sequence.hashesOf(first, count),
     parentHash: sequence.parentOf(first),
-    ...tierOf(event),
+    // As in the peer, only what lies on the host says its place.
+    ...(event.tier === undefined ? {} : { tier: event.tier, startPosition: first }),
   };
 }
 

@@ -137,7 +137,7 @@ export class RequestLog {
     this.#outcomes[request] = OUTCOMES.indexOf(outcome);
     this.terminal[request] = nowMs;
     if (this.#openGaps === undefined) return;
-    if (outcome === "completed") for (const gap of this.#openGaps.get(request) ?? []) this.#count(gap);
+    if (outcome === "completed") { for (const gap of this.#openGaps.get(request) ?? []) this.#count(gap); }
     this.#openGaps.delete(request);
   }
 

@@ -216,9 +216,7 @@ export class StateCache {
   #sources(request: EngineRequest, cachedTokens: number): Page[] {
     const name = this.#stateName(request, cachedTokens)!;
     const states = this.#writer.find(name);
-    return cachedTokens % this.#blockSize === 0
-      ? states
-      : [this.pool.find(this.pool.tokens, name)!, ...states];
+    return cachedTokens % this.#blockSize === 0 ? states : [this.pool.find(this.pool.tokens, name)!, ...states];
   }
 
   #keepSource(state: RequestState, page: Page, cachedTokens: number): void {

@@ -98,7 +98,7 @@ export class StateWriter {
     this.#disown(state);
     state.computedTokens = computedTokens;
     if (name === undefined) return;
-    if (this.#blockSize === undefined) for (const page of state.snapshot) this.#pool.discard(page);
+    if (this.#blockSize === undefined) { for (const page of state.snapshot) this.#pool.discard(page); }
     state.working.forEach((page, slot) => this.#pool.publish(page, this.#slots[slot]!, name));
     this.#remember(state, [...state.working], name);
   }

@@ -44,7 +44,6 @@ const BAD: readonly (readonly [unknown, string])[] = [
     "sglang.chunked_prefill_size must be divisible by block_size",
   ],
   [engine({ native_host_offload: { num_host_blocks: 5 } }), "native_host_offload requires kv_cache_bytes_per_token"],
-  [engine({ state_cache: {} }), "engine.state_cache is not modelled"],
   [
     engine({ timing_model: { type: "external", provider: "ais", config: {} } }),
     'unsupported external timing provider "ais"',

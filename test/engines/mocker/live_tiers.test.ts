@@ -33,6 +33,7 @@ test("routers hear what lies on the host, and what is gone from it", async () =>
   const [stored] = hostItems(rig);
   assert.ok(stored?.type === "stored");
   assert.deepEqual([stored.blockHashes?.length, stored.parentHash, stored.tokenIds?.length], [3, null, 12]);
+  assert.equal(stored.startPosition, 0);
   await rig.ask(promptOf(2, 8), max(1));
   await settled(rig);
   const [, removed, next] = hostItems(rig);
