@@ -18,7 +18,7 @@ const ARGS = ["--discovery-backend", "etcd", "--request-plane", "nats", "--event
 const STREAMS = 16;
 const TOKENS = 60;
 
-test("on etcd and NATS a Stator worker answers beside Dynamo's, and its end loses no stream", {
+test("on etcd and NATS a Stator worker answers beside Dynamo's, and its end loses no streams", {
   timeout: 120_000,
 }, async (t) => {
   if (!requirePeers(t)) return;
