@@ -17,6 +17,7 @@ const ALONE: Readonly<Record<string, string>> = {
   "guide.test.ts": PACKS,
   "package.test.ts": PACKS,
   "kv_slow.test.ts": "it floods one subscriber and must not be slow for the other",
+  "shutdown.test.ts": "deadlines run out in it, and what a worker gets done before depends on the load",
   "timelines.test.ts": "it watches a store to tell the order of what happens within milliseconds",
   "zmtp_rate.test.ts": "it measures messages a second",
 };
