@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Maker, startControlWorker, visibility } from "../support/control_worker.ts";
 import { startFrontend } from "../support/frontend.ts";
-import { requirePeers, TINY_MODEL } from "../support/peers.ts";
+import { DYNAMO_ALONE, notTwice, requirePeers, TINY_MODEL } from "../support/peers.ts";
 import { recorded, RECORDING_WORKER } from "../support/recorded.ts";
 import { startReadyStator } from "../support/stator.ts";
 import { until } from "../support/processes.ts";
@@ -21,7 +21,8 @@ const CANARY = {
 const LIVE_WHILE_RED: Readonly<Record<Maker, number>> = { stator: 200, dynamo: 503 };
 
 for (const maker of ["stator", "dynamo"] as const satisfies readonly Maker[]) {
-  test(`a ${maker} worker whose probes fail turns red, stays and recovers`, { timeout: 180_000 }, async (t) => {
+  const skip = maker === "dynamo" && notTwice(DYNAMO_ALONE);
+  test(`a ${maker} worker whose probes fail turns red, stays and recovers`, { timeout: 180_000, skip }, async (t) => {
     if (!requirePeers(t)) return;
     using store = makeStore(`canary-${maker}`);
     await using frontend = await startFrontend(store);

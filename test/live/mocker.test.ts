@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CHAT, chat, COMPLETIONS, type Frontend, startFrontend } from "../support/frontend.ts";
 import { type Maker, measure, startMocker } from "../support/mocker_load.ts";
-import { requirePeers, TINY_WORDS_MODEL } from "../support/peers.ts";
+import { DYNAMO_ALONE, notTwice, requirePeers, TINY_WORDS_MODEL } from "../support/peers.ts";
 import { freePort, until } from "../support/processes.ts";
 import { makeStore, type Store } from "../support/store.ts";
 
@@ -72,7 +72,8 @@ const PAIRS: readonly (readonly [prefill: Maker, decode: Maker])[] = [
 ];
 
 for (const [prefillMaker, decodeMaker] of PAIRS) {
-  test(`${prefillMaker} prefill and ${decodeMaker} decode answer together`, { timeout: 120_000 }, async (t) => {
+  const skip = prefillMaker === "dynamo" && decodeMaker === "dynamo" && notTwice(DYNAMO_ALONE);
+  test(`${prefillMaker} prefill and ${decodeMaker} decode answer together`, { timeout: 120_000, skip }, async (t) => {
     if (!requirePeers(t)) return;
     using store = makeStore("mocker-disagg");
     await using frontend = await startFrontend(store);

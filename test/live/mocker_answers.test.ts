@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { CHAT, chat, COMPLETIONS, startFrontend } from "../support/frontend.ts";
 import { startMocker } from "../support/mocker_load.ts";
-import { requirePeers, TINY_WORDS_MODEL } from "../support/peers.ts";
+import { DYNAMO_ALONE, notTwice, requirePeers, TINY_WORDS_MODEL } from "../support/peers.ts";
 import { freePort, until } from "../support/processes.ts";
 import { makeStore, type Store } from "../support/store.ts";
 import { startZmq } from "../support/zmq_peer.ts";
@@ -32,7 +32,8 @@ function thinkingModel(store: Store): string {
 }
 
 for (const maker of ["stator", "dynamo"] as const) {
-  test(`a frontend tells reasoning from answer, and gets planned ones: ${maker}`, LIMIT, async (t) => {
+  const skip = maker === "dynamo" && notTwice(DYNAMO_ALONE);
+  test(`a frontend tells reasoning from answer, and gets planned ones: ${maker}`, { ...LIMIT, skip }, async (t) => {
     if (!requirePeers(t)) return;
     using store = makeStore("mocker-answers");
     const model = thinkingModel(store);

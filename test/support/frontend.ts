@@ -40,13 +40,13 @@ export interface Frontend extends AsyncDisposable {
   readonly url: string;
   /** Names in `GET /v1/models`. */
   models(): Promise<string[]>;
-  /** Waits until a model is listed; resolves with the time it took. @unit milliseconds */
+  /** Waits until a model is listed and can be asked; resolves with the time it took. @unit milliseconds */
   listed(model: string, timeoutMs?: number): Promise<number>;
   /** Posts and reads one JSON answer. */
   post(path: string, body: Body, signal?: AbortSignal): Promise<Answer>;
   /** Posts with `stream: true` and reads all events; one that is not an event stream has its body as `error`. */
   stream(path: string, body: Body, options?: StreamOptions): Promise<Stream>;
-  /** Warnings and errors in its log, but for those that every worker causes. */
+  /** Warnings and errors in its log, but for those that every worker and {@linkcode Frontend.listed} cause. */
   complaints(): string[];
 }
 
@@ -114,13 +114,20 @@ function makeFrontend(child: Child, url: string): Frontend {
     const answer = await (await fetch(`${url}/v1/models`)).json() as { data: { id: string }[] };
     return answer.data.map((model) => model.id);
   };
+  // It opens routes a moment after it lists their first model. A route that is there refuses to be got.
+  const isOpen = async (path: string) => {
+    const response = await fetch(url + path);
+    await response.body?.cancel();
+    return response.status === 405;
+  };
   return {
     child,
     url,
     models,
     async listed(model, timeoutMs = 30_000) {
       const begin = performance.now();
-      const seen = async () => (await models()).includes(model);
+      const seen = async () =>
+        (await models()).includes(model) && (await Promise.all([CHAT, COMPLETIONS].map(isOpen))).includes(true);
       await until(`the frontend to list ${model}`, timeoutMs, seen)
         .catch((error) => {
           throw new Error(`${error.message}; its log:\n${child.output().slice(-4000)}`);
@@ -138,7 +145,10 @@ function makeFrontend(child: Child, url: string): Frontend {
     },
     complaints: () =>
       child.output().split("\n").filter((line) =>
-        /^\S+ +(WARN|ERROR) (?!mm_routing:|dynamo_kv_router::sequences::multi_worker: Adding worker)/.test(line)
+        /^\S+ +(WARN|ERROR) (?!mm_routing:|dynamo_kv_router::sequences::multi_worker: (?:Adding|Removing) worker)/.test(
+          line,
+        ) &&
+        !/ status=405 .* method=GET /.test(line)
       ),
     [Symbol.asyncDispose]: () => child[Symbol.asyncDispose](),
   };

@@ -47,6 +47,19 @@ export function requirePeers(test: Skippable): boolean {
   return false;
 }
 
+/** Why a test of Dynamo's own workers, which shows that ours are held to the truth, need not run twice. */
+export const DYNAMO_ALONE = "no worker in it is Stator's";
+
+/**
+ * The `skip` of a test that is the same whatever runtime `STATOR_RUNTIME` names: of the two runs that there are, the one
+ * with Bun leaves it out, and prints why.
+ */
+export function notTwice(reason: string): string | false {
+  if (process.env.STATOR_RUNTIME !== "bun") return false;
+  console.log(`skipped with STATOR_RUNTIME=bun: ${reason}`);
+  return reason;
+}
+
 /** Why live tests cannot run here; `undefined` if they can. */
 export function missingPeers(): string | undefined {
   if (process.platform !== "linux" || process.arch !== "x64") return "the peers run on Linux x86-64 only";

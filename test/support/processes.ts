@@ -6,7 +6,7 @@
 import { type ChildProcess as NodeChild, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { createServer } from "node:net";
+import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -132,18 +132,44 @@ export async function run(command: Command, timeoutMs: number): Promise<Exit & {
 }
 
 /**
- * A port nobody listens on just now. It lies below the range the system takes ports for clients from, and below 32768,
- * the most that `DYN_SYSTEM_PORT` of Dynamo's own workers can be.
+ * Ports come from below the range the system takes ports for clients from, and below 32768, the most that
+ * `DYN_SYSTEM_PORT` of Dynamo's own workers can be. Who listens on the first port of a lane has the others for itself.
  */
+const PORTS = { first: 20_000, lanes: 240, perLane: 50 };
+
+let lane: Promise<number> | undefined;
+let portsGiven = 0;
+
+/** A port that nobody listens on just now, and that no other test file running beside this one is given. */
 export async function freePort(): Promise<number> {
+  const first = await (lane ??= claimLane());
   for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 12_000);
-    const isFree = await new Promise<boolean>((resolve) => {
-      const server = createServer().once("error", () => resolve(false));
-      server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
-    });
-    if (isFree) return port;
+    const port = first + 1 + portsGiven++ % (PORTS.perLane - 1);
+    const server = await listenOn(port);
+    if (server === null) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
   }
+}
+
+/** Takes the first port of a lane until this test file ends; gives that port. */
+async function claimLane(): Promise<number> {
+  const begin = Math.floor(Math.random() * PORTS.lanes);
+  for (let i = 0; i < PORTS.lanes; i++) {
+    const port = PORTS.first + (begin + i) % PORTS.lanes * PORTS.perLane;
+    const server = await listenOn(port);
+    if (server === null) continue;
+    server.unref();
+    return port;
+  }
+  throw new Error(`All ${PORTS.lanes} lanes of ports from ${PORTS.first} on are taken`);
+}
+
+function listenOn(port: number): Promise<Server | null> {
+  return new Promise((resolve) => {
+    const server = createServer().once("error", () => resolve(null));
+    server.listen(port, "127.0.0.1", () => resolve(server));
+  });
 }
 
 /** A folder that goes away when disposed. */
