@@ -133,7 +133,7 @@ test("send() fails as connection_timeout when no acknowledgement comes, and the 
     response.chunk({ token_ids: [9] });
     response.finish();
   });
-  await using client = await open({ ackTimeoutMs: 20 });
+  await using client = await open({ ackTimeoutMs: 500 });
   await assert.rejects(client.send(worker.instance, { body: BODY }), { reason: "transport.connection_timeout" });
   const items = await Array.fromAsync(await client.send(worker.instance, { body: BODY }));
   assert.deepEqual(tokens(items), [9]);

@@ -50,12 +50,13 @@ for (const plane of ["TCP", "NATS"]) {
     await served(store, second, 2);
     const areAsked = () => questions(one).length > ofOne && questions(two).length > ofTwo;
     await until("both to be asked", 20_000, areAsked);
+    // It does not tell when it has read the answers, and a question before that is one that it cannot know.
+    await new Promise((resolve) => setTimeout(resolve, 1000));
     const found = await askAgain(second, homes);
     report(`router restarted, over ${plane}`, found);
     console.log(`asked: ${questions(one).join(", ")}; ${questions(two).join(", ")}`);
-    // The first are asked while the router reads the answers.
-    assert.ok(found.same >= 0.95 * ROUNDS, `${found.same}`);
-    assert.ok(found.hitRate > 0.95, `${found.hitRate}`);
+    assert.ok(found.same >= 0.99 * ROUNDS, `${found.same}`);
+    assert.ok(found.hitRate > 0.99, `${found.hitRate}`);
     assert.deepEqual(second.complaints(), []);
   });
 }
