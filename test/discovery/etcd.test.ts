@@ -177,7 +177,7 @@ test("whatever goes wrong for a while, in the end store and watch hold what was 
       await clock.advance(below(3000));
       if (happens(20)) etcd.cutStreams(happens(50) ? '{"result":{"ev' : "");
       if (happens(10)) etcd.compact();
-      await clock.advance(20_000);
+      await clock.advance(40_000);
       // What failed may have happened all the same.
       if (!await done) wanted.delete(path), await repair(() => writer.delete(key), clock);
       else isPut ? wanted.set(path, String(step)) : wanted.delete(path);
@@ -198,7 +198,7 @@ test("whatever goes wrong for a while, in the end store and watch hold what was 
 async function repair(change: () => Promise<void>, clock: FakeClock): Promise<void> {
   for (let isDone = false; !isDone;) {
     const done = change().then(() => true, () => false);
-    await clock.advance(20_000);
+    await clock.advance(40_000);
     isDone = await done;
   }
 }

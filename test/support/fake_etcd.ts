@@ -47,6 +47,7 @@ interface Entry {
 
 interface Lease {
   readonly ttl: number;
+  readonly until: number;
   expires: Disposable;
 }
 
@@ -122,9 +123,9 @@ export class FakeEtcd implements HttpClients {
     };
   }
 
-  /** Somebody writes a key. */
-  write(key: string, value: string): void {
-    this.#put(key, value, 0n);
+  /** Somebody writes a key, on a lease of theirs or on none. */
+  write(key: string, value: string, lease = 0n): void {
+    this.#put(key, value, lease);
   }
 
   /** Somebody deletes a key. */
@@ -198,6 +199,7 @@ export class FakeEtcd implements HttpClients {
     if (this.user !== null && token !== this.user.token) return failure(401, 16, "etcdserver: invalid auth token");
     if (path === "/v3/lease/grant") return this.#grant(body);
     if (path === "/v3/lease/keepalive") return this.#keepAlive(BigInt(body.ID));
+    if (path === "/v3/lease/timetolive") return this.#timeToLive(BigInt(body.ID));
     if (path === "/v3/lease/revoke") {
       return this.revoke(BigInt(body.ID)) ? this.#ok() : failure(404, 5, "etcdserver: requested lease not found");
     }
@@ -217,14 +219,30 @@ export class FakeEtcd implements HttpClients {
     return this.#ok({ token: this.user.token });
   }
 
-  #grant({ TTL }: { TTL: number | string }): HttpAnswer {
-    const id = this.#nextLease++;
+  /** Somebody takes a lease of that number. */
+  take(id: bigint, ttl = 30): void {
+    this.#arm(id, ttl);
+  }
+
+  #grant({ TTL, ID }: { TTL: number | string; ID?: string }): HttpAnswer {
+    const id = ID === undefined ? this.#nextLease++ : BigInt(ID);
+    if (this.#leases.has(id)) return failure(400, 9, "etcdserver: lease already exists");
     this.#arm(id, Number(TTL));
     return this.#ok({ ID: String(id), TTL: String(TTL) });
   }
 
   #arm(id: bigint, ttl: number): void {
-    this.#leases.set(id, { ttl, expires: this.#clock.timer(1000 * ttl, () => void this.revoke(id)) });
+    const until = this.#clock.now() + 1000 * ttl;
+    this.#leases.set(id, { ttl, until, expires: this.#clock.timer(1000 * ttl, () => void this.revoke(id)) });
+  }
+
+  /** Full seconds that are left; at the very beginning a moment has passed already. */
+  #timeToLive(id: bigint): HttpAnswer {
+    const lease = this.#leases.get(id);
+    if (lease === undefined) return this.#ok({ ID: String(id), TTL: "-1" });
+    const ttl = String(Math.ceil((lease.until - this.#clock.now()) / 1000) - 1);
+    const keys = [...this.#keys].filter(([, entry]) => entry.lease === id).map(([key]) => encode(key));
+    return this.#ok({ ID: String(id), TTL: ttl, grantedTTL: String(lease.ttl), ...(keys.length > 0 ? { keys } : {}) });
   }
 
   #keepAlive(id: bigint): HttpAnswer {
