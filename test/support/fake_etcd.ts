@@ -4,13 +4,14 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import type {
-  Clock,
-  HttpAnswer,
-  HttpClient,
-  HttpClients,
-  HttpRequest,
-  TlsMaterial,
+import {
+  type Clock,
+  delay,
+  type HttpAnswer,
+  type HttpClient,
+  type HttpClients,
+  type HttpRequest,
+  type TlsMaterial,
 } from "../../src/platform/platform.ts";
 
 import { SpokenBody, whenAborted } from "./spoken_body.ts";
@@ -71,6 +72,8 @@ export class FakeEtcd implements HttpClients {
   /** Clients that are open. */
   clients = 0;
   revision = 1n;
+  /** How long every answer takes. @unit milliseconds */
+  delayMs = 0;
   readonly #clock: Clock;
   readonly #keys = new Map<string, Entry>();
   readonly #leases = new Map<bigint, Lease>();
@@ -179,7 +182,7 @@ export class FakeEtcd implements HttpClients {
     const { origin, pathname: path } = new URL(url);
     const call: EtcdReceived = { origin, path, body: JSON.parse(body!), token: headers.authorization };
     this.received.push(call);
-    await Promise.resolve();
+    await (this.delayMs > 0 ? delay(this.#clock, this.delayMs, signal) : Promise.resolve());
     signal.throwIfAborted();
     const mishap = this.mishap(call);
     if (mishap === "refuse") throw Object.assign(new TypeError("connection refused"), { code: "ConnectionRefused" });
