@@ -4,33 +4,31 @@
  * @module
  */
 import type { Log } from "../observe/log.ts";
-import type { Clock, HttpClients } from "../platform/platform.ts";
+import type { Clock, HttpClients, Random } from "../platform/platform.ts";
 import { DynamoError } from "../protocol/error.ts";
 import type { DiscoveryBucket, DiscoveryKey } from "../protocol/record.ts";
 import type { Discovery, DiscoveryEvent } from "./discovery.ts";
 import { EtcdClient } from "./etcd_client.ts";
 import { connectEtcd } from "./etcd_connect.ts";
 import { EtcdError } from "./etcd_error.ts";
-import { EtcdLease, type Grant, grantLease } from "./etcd_lease.ts";
+import { type Grant, grantLease } from "./etcd_grant.ts";
+import { EtcdLease } from "./etcd_lease.ts";
+import { EtcdRecords } from "./etcd_records.ts";
 import type { EtcdServers } from "./etcd_servers.ts";
+import { Trouble } from "./etcd_trouble.ts";
 import { type EtcdProbe, openEtcdWatch } from "./etcd_watch.ts";
-import {
-  deleteKey,
-  entries,
-  type EtcdCall,
-  leaseRevoke,
-  obstacle,
-  putIfUnchanged,
-  rangeOf,
-  status,
-} from "./etcd_wire.ts";
+import { entries, leaseRevoke, nameOf, rangeOf, status } from "./etcd_wire.ts";
 
 /** Settings of {@linkcode openEtcdDiscovery}. */
 export interface EtcdDiscoveryOptions {
   /** Where etcd is. */
   readonly servers: EtcdServers;
-  /** Time and connections. */
-  readonly platform: { readonly clock: Clock; readonly httpClients?: HttpClients };
+  /** Time, connections, and what keeps the workers of a fleet apart. */
+  readonly platform: {
+    readonly clock: Clock;
+    readonly httpClients?: HttpClients;
+    readonly random: Pick<Random, "number">;
+  };
   /** Log. */
   readonly log: Log;
   /** How long records live without being renewed. @unit seconds */
@@ -39,33 +37,33 @@ export interface EtcdDiscoveryOptions {
   readonly patienceMs: number;
   /** Questions to the member behind a watch. */
   readonly probe: EtcdProbe;
-  /** Ends the attempts to connect. */
+  /** Ends the attempts to connect; once it has aborted, records that are gone stay away. */
   readonly signal?: AbortSignal;
   /** Takes no lease; nothing can be put then. @default false */
   readonly isReader?: boolean;
-  /** Called once when the lease is lost: all records are gone then, or will be soon, and none can be put any more. */
+  /** Called once when the lease is lost for good: all records are gone then, and none can be put any more. */
   readonly lost?: (error: DynamoError) => void;
 }
 
 /** Time a lease gets to be revoked; after that its records go when its time has run out. @unit milliseconds */
 const REVOKE_PATIENCE_MS = 2000;
-/** How often a write starts over because somebody else changed the key. */
-const ATTEMPTS = 5;
 
 /**
- * Connects, takes a lease and keeps it.
+ * Connects, takes a lease and keeps it. What hangs on it is looked after at each renewal: records that are gone, with
+ * the lease or without it, are published again. A stock worker shuts down in the first case, and stays away in the
+ * second.
  *
  * @throws {DynamoError} `CannotConnect` if etcd is not there in time or refuses; `InvalidArgument` if the TLS settings
  * cannot be used.
  * @source dynamo-runtime 1.6.1, `storage/kv/etcd.rs`: keys as they are, one lease for all, transactions
  */
 export async function openEtcdDiscovery(options: EtcdDiscoveryOptions): Promise<Discovery> {
-  const { servers, log, ttlSeconds, isReader = false, platform: { clock } } = options;
+  const { servers, log, ttlSeconds, isReader = false, platform: { clock, random } } = options;
   using undo = new DisposableStack();
-  const client = undo.use(new EtcdClient({ servers, http: openHttp(options), clock, log }));
+  const client = undo.use(new EtcdClient({ servers, http: openHttp(options), clock, random, log }));
   const first = isReader
     ? () => client.attempt(status()).then(() => null)
-    : () => grantLease(client, clock, ttlSeconds);
+    : () => grantLease(client, clock, { ttlSeconds });
   const grant = await connectEtcd(client, first, options);
   undo.move();
   return new EtcdDiscovery(client, grant, options);
@@ -87,50 +85,50 @@ class EtcdDiscovery implements Discovery {
   readonly #client: EtcdClient;
   readonly #options: EtcdDiscoveryOptions;
   readonly #lease: EtcdLease | null;
+  readonly #records: EtcdRecords;
+  readonly #trouble: Trouble;
   readonly #watches = new Set<AsyncDisposable>();
+  /** Whether the lease was away, and not all records are back yet. */
+  #isReturning = false;
+  #isDue = false;
+  #tending: Promise<void> | null = null;
   #tail: Promise<unknown> = Promise.resolve();
   #closed: Promise<void> | null = null;
 
   constructor(client: EtcdClient, grant: Grant | null, options: EtcdDiscoveryOptions) {
-    const { log, platform: { clock } } = options;
+    const { log, ttlSeconds, platform: { clock, random } } = options;
+    const records = new EtcdRecords(client, log);
     this.#client = client;
     this.#options = options;
+    this.#records = records;
+    this.#trouble = new Trouble(clock, log);
     this.instanceId = grant?.id ?? 0n;
-    const lost = (reason: string) => this.#lost(reason);
-    this.#lease = grant === null ? null : new EtcdLease(grant, { client, clock, log, lost });
+    this.#lease = grant === null ? null : new EtcdLease(grant, {
+      ...{ client, clock, random, log, ttlSeconds },
+      owns: (name) => records.owns(name),
+      renewed: (isReturn) => this.#renewed(isReturn),
+      lost: (reason) => this.#lost(reason),
+    });
     if (grant !== null) log.info("Lease granted by etcd", { lease: grant.id, seconds: grant.ttlMs / 1000 });
   }
 
   put(key: DiscoveryKey, value: string): Promise<void> {
     return this.#inTurn(async () => {
       this.#assertOpen();
-      if (this.#lease === null) throw new Error("Cannot publish record: discovery was opened to read");
-      if (this.#lease.isLost) throw new Error("Cannot publish record: the lease at etcd is lost");
-      await this.#write(key, value, this.#lease.id).catch((cause) => this.#explain("publish", key, cause));
+      const lease = this.#lease;
+      if (lease === null) throw new Error("Cannot publish record: discovery was opened to read");
+      if (lease.isLost) throw new Error("Cannot publish record: the lease at etcd is lost");
+      if (lease.isAway) throw new Error("Cannot publish record: the lease at etcd is lost and not back yet; try again");
+      await this.#records.put(key, value, lease.id).catch((cause) => this.#explain("publish", key, cause));
     });
-  }
-
-  async #write(key: DiscoveryKey, value: string, lease: bigint): Promise<void> {
-    let revision = 0n;
-    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-      const answer = await this.#client.call(putIfUnchanged(key, value, lease, revision));
-      if (answer.succeeded === true) return;
-      const other = obstacle(key.bucket, answer);
-      if (other?.lease === lease && other.value === value) return;
-      if (other !== null && other.lease !== lease) {
-        this.#options.log.warn("Discovery record replaced: another one stood under its key", { key: nameOf(key) });
-      }
-      revision = other?.revision ?? 0n;
-    }
-    throw new Error("somebody else keeps changing it");
   }
 
   delete(key: DiscoveryKey): Promise<void> {
     return this.#inTurn(async () => {
       if (this.#closed !== null) return;
-      const call = deleteKey(key);
-      if (this.#lease?.isLost) return await this.#bestEffort(call);
-      await this.#client.call(call).catch((cause) => this.#explain("delete", key, cause));
+      // It is gone with the lease, or will be.
+      if (this.#lease?.isAway) return await this.#records.forget(key);
+      await this.#records.delete(key).catch((cause) => this.#explain("delete", key, cause));
     });
   }
 
@@ -142,8 +140,8 @@ class EtcdDiscovery implements Discovery {
 
   async watch(bucket: DiscoveryBucket, report: (event: DiscoveryEvent) => void): Promise<AsyncDisposable> {
     this.#assertOpen();
-    const { log, probe, platform: { clock } } = this.#options;
-    const watch = await openEtcdWatch(bucket, report, { client: this.#client, clock, log, probe });
+    const { log, probe, platform: { clock, random } } = this.#options;
+    const watch = await openEtcdWatch(bucket, report, { client: this.#client, clock, random, log, probe });
     this.#watches.add(watch);
     return {
       [Symbol.asyncDispose]: async () => {
@@ -169,7 +167,8 @@ class EtcdDiscovery implements Discovery {
   async #revoke(): Promise<void> {
     const lease = this.#lease;
     if (lease === null) return;
-    if (lease.isLost) return await this.#bestEffort(leaseRevoke(lease.id));
+    // Asked once, it may go sooner.
+    if (lease.isAway) return void await this.#client.call(leaseRevoke(lease.id), 0).catch(() => {});
     try {
       await this.#client.call(leaseRevoke(lease.id), REVOKE_PATIENCE_MS);
     } catch (error) {
@@ -181,9 +180,47 @@ class EtcdDiscovery implements Discovery {
     }
   }
 
-  /** With the lease everything is gone, or will be; asked once, etcd may do it sooner, if it is there. */
-  async #bestEffort(call: EtcdCall): Promise<void> {
-    await this.#client.call(call, 0).catch(() => {});
+  /** One run at a time; a renewal that comes meanwhile asks for another. */
+  #renewed(isReturn: boolean): Promise<void> {
+    this.#isReturning ||= isReturn;
+    this.#isDue = true;
+    return this.#tending ??= this.#tendWhileDue().finally(() => this.#tending = null);
+  }
+
+  async #tendWhileDue(): Promise<void> {
+    while (this.#isDue) {
+      this.#isDue = false;
+      await this.#tend().catch((error: Error) => {
+        if (this.#closed === null) {
+          this.#trouble.tell("Cannot look after the records at etcd; trying on", { error: error.message });
+        }
+        throw error;
+      });
+      this.#trouble.over();
+    }
+  }
+
+  get #isFindable(): boolean {
+    return this.#closed === null && this.#lease?.isAway === false;
+  }
+
+  /** Compares the records with what they should be. Each is put right in its turn, so that nothing else waits for all. */
+  async #tend(): Promise<void> {
+    const { log } = this.#options;
+    const wasAway = this.#isReturning;
+    for (const repair of await this.#records.inspect(this.instanceId)) {
+      await this.#inTurn(async () => {
+        if (!this.#isFindable || (repair.isPut && this.#options.signal?.aborted)) return;
+        const name = await repair.run();
+        if (name === null || wasAway) return;
+        log.warn("Discovery record published again", { key: name, reason: "somebody deleted it" });
+      });
+    }
+    if (!wasAway || !this.#isFindable) return;
+    this.#isReturning = false;
+    if (!this.#options.signal?.aborted) {
+      log.info("Back in discovery at etcd", { lease: this.instanceId, records: this.#records.size });
+    }
   }
 
   #lost(reason: string): void {
@@ -204,8 +241,4 @@ class EtcdDiscovery implements Discovery {
   #assertOpen(): void {
     if (this.#closed !== null) throw new Error("Cannot use discovery: it is closed");
   }
-}
-
-function nameOf({ bucket, path }: DiscoveryKey): string {
-  return `${bucket}/${path}`;
 }

@@ -4,9 +4,10 @@
  * @module
  */
 import type { Log } from "../observe/log.ts";
-import { type Clock, delay, type HttpAnswer, type HttpClient } from "../platform/platform.ts";
+import { type Clock, delay, type HttpAnswer, type HttpClient, type Random } from "../platform/platform.ts";
 import { Ending, lines, readAll } from "./http_text.ts";
 import { connectionFault, EtcdError, gatewayError, refusal, strangeAnswer } from "./etcd_error.ts";
+import { Pauses } from "./etcd_pauses.ts";
 import type { EtcdServers } from "./etcd_servers.ts";
 import { authenticate, type EtcdCall, type EtcdJson, integer, object, status } from "./etcd_wire.ts";
 
@@ -18,6 +19,8 @@ export interface EtcdClientParts {
   readonly http: HttpClient;
   /** Time. */
   readonly clock: Clock;
+  /** Keeps the clients of a fleet apart. */
+  readonly random: Pick<Random, "number">;
   /** Log. */
   readonly log: Log;
 }
@@ -76,20 +79,20 @@ export class EtcdClient implements Disposable {
    * @throws {EtcdError} The last failure.
    */
   async call(call: EtcdCall, patienceMs: number = PATIENCE_MS): Promise<EtcdJson> {
-    const { clock } = this.#parts;
+    const { clock, random } = this.#parts;
     const end = clock.now() + patienceMs;
     const attemptMs = Math.min(Math.max(patienceMs, SHORTEST_ATTEMPT_MS), ATTEMPT_MS);
-    let pauseMs = FIRST_PAUSE_MS;
+    const pauses = new Pauses(random, FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
     for (let tries = 1;; tries++) {
       try {
         return await this.attempt(call, attemptMs);
       } catch (error) {
         if (!isPassing(error) || this.#closing.signal.aborted) throw error;
         if (tries % this.members !== 0) continue;
+        const pauseMs = pauses.next();
         if (clock.now() + pauseMs >= end) throw error;
+        await delay(clock, pauseMs, this.#closing.signal);
       }
-      await delay(clock, pauseMs, this.#closing.signal);
-      pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
     }
   }
 

@@ -4,17 +4,18 @@
  * @module
  */
 import type { Log } from "../observe/log.ts";
-import { type Clock, delay } from "../platform/platform.ts";
+import { type Clock, delay, type Random } from "../platform/platform.ts";
 import { DynamoError } from "../protocol/error.ts";
 import { type EtcdClient, isPassing } from "./etcd_client.ts";
+import { Pauses } from "./etcd_pauses.ts";
 import type { EtcdServers } from "./etcd_servers.ts";
 
 /** Settings of {@linkcode connectEtcd}. */
 export interface EtcdConnectOptions {
   /** Where etcd is. */
   readonly servers: EtcdServers;
-  /** Time. */
-  readonly platform: { readonly clock: Clock };
+  /** Time, and what keeps the workers of a fleet apart. */
+  readonly platform: { readonly clock: Clock; readonly random: Pick<Random, "number"> };
   /** Log. */
   readonly log: Log;
   /** How long all attempts together may take; the first is made in any case. @unit milliseconds */
@@ -35,12 +36,13 @@ const LONGEST_PAUSE_MS = 30_000;
 export async function connectEtcd<T>(
   client: EtcdClient,
   first: () => Promise<T>,
-  { servers, platform: { clock }, log, patienceMs, signal }: EtcdConnectOptions,
+  { servers, platform: { clock, random }, log, patienceMs, signal }: EtcdConnectOptions,
 ): Promise<T> {
   const end = clock.now() + patienceMs;
   const where = servers.origins.join(", ");
   const stopped = aborted(signal);
-  for (let [tries, pauseMs] = [1, FIRST_PAUSE_MS];; tries++) {
+  const pauses = new Pauses(random, FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
+  for (let tries = 1;; tries++) {
     try {
       return await Promise.race([first(), stopped]);
     } catch (cause) {
@@ -49,14 +51,13 @@ export async function connectEtcd<T>(
       // One round through the members is one attempt.
       if (!isOver && tries % client.members !== 0) continue;
       if (isOver || leftMs <= 0) throw cannotConnect(where, cause);
-      const waitMs = Math.min(pauseMs, leftMs);
+      const waitMs = Math.min(pauses.next(), leftMs);
       log.warn(`etcd is not there yet; trying again in ${Math.ceil(waitMs / 1000)} s`, {
         endpoints: where,
         error: (cause as Error).message,
         left_s: Math.ceil(leftMs / 1000),
       });
       await delay(clock, waitMs, signal);
-      pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
     }
   }
 }

@@ -5,7 +5,7 @@
  */
 
 /** What failed: nobody answered, or what answered refused. */
-export type EtcdFault = "unreachable" | "busy" | "token" | "refused" | "missing";
+export type EtcdFault = "unreachable" | "busy" | "token" | "refused" | "missing" | "taken";
 
 /** A call to etcd that failed. */
 export class EtcdError extends Error {
@@ -14,6 +14,7 @@ export class EtcdError extends Error {
    * - `busy`: etcd cannot answer now, as without a leader.
    * - `token`: etcd wants another token.
    * - `missing`: what was named is not there, such as a lease.
+   * - `taken`: a lease of that number is there already.
    * - `refused`: the same call will be refused again.
    */
   readonly fault: EtcdFault;
@@ -75,6 +76,7 @@ export function refusal({ code, message }: GatewayError, user: string | null): E
     return new EtcdError("refused", `${said}: user ${user} needs a role that may read and write the keys under v1/`);
   }
   if (code === NOT_FOUND) return new EtcdError("missing", said);
+  if (/lease already exists/.test(message)) return new EtcdError("taken", said);
   return new EtcdError(FINAL.includes(code) ? "refused" : "busy", said);
 }
 

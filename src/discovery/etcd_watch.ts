@@ -4,10 +4,12 @@
  * @module
  */
 import type { Log } from "../observe/log.ts";
-import { type Clock, delay } from "../platform/platform.ts";
+import { type Clock, delay, type Random } from "../platform/platform.ts";
 import type { DiscoveryBucket } from "../protocol/record.ts";
 import type { DiscoveryEvent } from "./discovery.ts";
 import type { EtcdClient } from "./etcd_client.ts";
+import { Pauses } from "./etcd_pauses.ts";
+import { Trouble } from "./etcd_trouble.ts";
 import { changes, entries, type EtcdJson, rangeOf, revisionOf, watchOf } from "./etcd_wire.ts";
 
 /** How a stream that says nothing is told from one whose member is gone, or cut off from the others. */
@@ -24,6 +26,8 @@ export interface EtcdWatchParts {
   readonly client: EtcdClient;
   /** Time. */
   readonly clock: Clock;
+  /** Keeps the watches of a fleet apart. */
+  readonly random: Pick<Random, "number">;
   /** Log. */
   readonly log: Log;
   /** Questions to the member behind the stream. */
@@ -55,13 +59,15 @@ class EtcdWatch implements AsyncDisposable {
   /** The last revision that is in what was reported. */
   #revision = 0n;
   #running: Promise<void> = Promise.resolve();
-  #pauseMs = FIRST_PAUSE_MS;
-  #isBreakTold = false;
+  readonly #pauses: Pauses;
+  readonly #trouble: Trouble;
 
   constructor(bucket: DiscoveryBucket, report: (event: DiscoveryEvent) => void, parts: EtcdWatchParts) {
     this.#bucket = bucket;
     this.#report = report;
     this.#parts = parts;
+    this.#pauses = new Pauses(parts.random, FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
+    this.#trouble = new Trouble(parts.clock, parts.log);
   }
 
   async open(): Promise<void> {
@@ -86,8 +92,7 @@ class EtcdWatch implements AsyncDisposable {
         if (this.#stop.signal.aborted) return;
         this.#tell(error as Error);
       }
-      await delay(clock, this.#pauseMs, this.#stop.signal);
-      this.#pauseMs = Math.min(2 * this.#pauseMs, LONGEST_PAUSE_MS);
+      await delay(clock, this.#pauses.next(), this.#stop.signal);
     }
   }
 
@@ -160,15 +165,12 @@ class EtcdWatch implements AsyncDisposable {
 
   /** What was seen stays in force meanwhile: a store that cannot be read says nothing about its records. */
   #tell(error: Error): void {
-    if (this.#isBreakTold) return;
-    this.#isBreakTold = true;
-    this.#parts.log.warn("Lost sight of discovery at etcd; trying on", { bucket: this.#bucket, error: error.message });
+    this.#trouble.tell("Lost sight of discovery at etcd; trying on", { bucket: this.#bucket, error: error.message });
   }
 
   #isBack(): void {
-    this.#pauseMs = FIRST_PAUSE_MS;
-    if (this.#isBreakTold) this.#parts.log.info("Discovery at etcd is in sight again", { bucket: this.#bucket });
-    this.#isBreakTold = false;
+    this.#pauses.reset();
+    if (this.#trouble.over()) this.#parts.log.info("Discovery at etcd is in sight again", { bucket: this.#bucket });
   }
 }
 

@@ -37,9 +37,14 @@ export interface EtcdCall {
 
 const lenient = new TextDecoder();
 
-/** Asks for a lease. */
-export function leaseGrant(ttlSeconds: number): EtcdCall {
-  return { path: "/v3/lease/grant", body: { TTL: ttlSeconds } };
+/** Asks for a lease, of a number of our own if one is named. */
+export function leaseGrant(ttlSeconds: number, lease?: bigint): EtcdCall {
+  return { path: "/v3/lease/grant", body: { TTL: ttlSeconds, ...(lease === undefined ? {} : { ID: String(lease) }) } };
+}
+
+/** Asks which keys hang on a lease; one that is not there has none. */
+export function leaseKeys(lease: bigint): EtcdCall {
+  return { path: "/v3/lease/timetolive", body: { ID: String(lease), keys: true } };
 }
 
 /** Renews a lease. */
@@ -64,7 +69,7 @@ export function authenticate(name: string, password: string): EtcdCall {
 
 /** Writes a key if it is as it was, which is absent at revision 0; else reads it. */
 export function putIfUnchanged(key: DiscoveryKey, value: string, lease: bigint, revision: bigint): EtcdCall {
-  const name = encodeKey(key);
+  const name = toBase64(nameOf(key));
   const condition = revision === 0n
     ? { target: "VERSION", result: "EQUAL", version: "0" }
     : { target: "MOD", result: "EQUAL", modRevision: `${revision}` };
@@ -78,9 +83,9 @@ export function putIfUnchanged(key: DiscoveryKey, value: string, lease: bigint, 
   };
 }
 
-/** Deletes a key. */
-export function deleteKey(key: DiscoveryKey): EtcdCall {
-  return { path: "/v3/kv/deleterange", body: { key: encodeKey(key) } };
+/** Deletes a key, by its whole name. */
+export function deleteKey(name: string): EtcdCall {
+  return { path: "/v3/kv/deleterange", body: { key: toBase64(name) } };
 }
 
 /** Reads a bucket. */
@@ -122,6 +127,11 @@ export function entries(bucket: DiscoveryBucket, range: EtcdJson): EtcdEntry[] {
   return array(range.kvs).map((entry) => decodeEntry(bucket, object(entry)));
 }
 
+/** The names of the keys in the answer to {@linkcode leaseKeys}. @throws {TypeError} If it is not of that shape. */
+export function leasedNames(answer: EtcdJson): string[] {
+  return array(answer.keys).map(text);
+}
+
 /** The changes of one message of a watch. @throws {TypeError} If the message is not of that shape. */
 export function changes(bucket: DiscoveryBucket, message: EtcdJson): EtcdChange[] {
   return array(message.events).map(object).map(({ type, kv }) => ({
@@ -151,8 +161,9 @@ function array(value: unknown): readonly unknown[] {
   return value;
 }
 
-function encodeKey({ bucket, path }: DiscoveryKey): string {
-  return toBase64(`${bucket}/${path}`);
+/** The whole name of a key. */
+export function nameOf({ bucket, path }: DiscoveryKey): string {
+  return `${bucket}/${path}`;
 }
 
 function toBase64(value: string): string {

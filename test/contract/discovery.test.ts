@@ -51,7 +51,7 @@ const BACKENDS: readonly { readonly name: string; open(): Promise<World> }[] = [
     name: "etcd",
     open() {
       const clock = new FakeClock();
-      const platform = { clock, httpClients: new FakeEtcd(new FakeClock()) };
+      const platform = { clock, httpClients: new FakeEtcd(new FakeClock()), random: counter() };
       const servers = { origins: ["http://etcd:2379"], user: null, tls: {} };
       const probe = { intervalMs: 15_000, timeoutMs: 10_000 };
       const world: World = {

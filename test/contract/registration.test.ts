@@ -34,7 +34,7 @@ const BACKENDS: readonly { readonly name: string; open(clock: FakeClock): Promis
   {
     name: "etcd",
     open: (clock) => {
-      const platform = { clock, httpClients: new FakeEtcd(clock) };
+      const platform = { clock, httpClients: new FakeEtcd(clock), random };
       const servers = { origins: ["http://etcd:2379"], user: null, tls: {} };
       const probe = { intervalMs: 15_000, timeoutMs: 10_000 };
       return openEtcdDiscovery({ platform, servers, probe, ttlSeconds: 30, patienceMs: 0, log: SILENT });

@@ -8,9 +8,9 @@ import { goldenText } from "../support/golden.ts";
 import { pseudoRandom } from "../support/pseudo_random.ts";
 
 /** The captured calls: path, body, and answers by their label. */
-function captured(): { path: string; body: string; answers: string[] }[] {
+function captured(file = "etcd-gateway.txt"): { path: string; body: string; answers: string[] }[] {
   const found: { path: string; body: string; answers: string[] }[] = [];
-  for (const line of goldenText("discovery/etcd-gateway.txt").split("\n")) {
+  for (const line of goldenText(`discovery/${file}`).split("\n")) {
     const [, path, body] = /^POST (\S+) (\{.*?\})(?: {3}\(.*)?$/.exec(line) ?? [];
     if (path !== undefined) found.push({ path, body: body!, answers: [] });
     else if (line.startsWith("  ")) found.at(-1)!.answers.push(line.slice(line.indexOf("{")));
@@ -73,6 +73,22 @@ test("the etcd in memory answers as the real one did", async () => {
     } else if (path === "/v3/kv/txn") {
       assert.deepEqual([await ask(path, body), await ask(path, body)].flat(), answers);
     } else assert.deepEqual(await ask(path, body), answers);
+  }
+});
+
+test("so it does about a lease that is taken under its old number", async () => {
+  const client = new FakeEtcd(new FakeClock()).open();
+  for (const { path, body, answers } of captured("etcd-lease-again.txt")) {
+    const text = body.replaceAll(/:K\b/g, `:"${K}"`).replaceAll(/:V\b/g, `:"${V}"`);
+    const { signal } = new AbortController();
+    const { body: parts } = await client.send({
+      method: "POST",
+      url: `http://a${path}`,
+      headers: {},
+      body: text,
+      signal,
+    });
+    for await (const bytes of parts) assert.deepEqual([alike(new TextDecoder().decode(bytes))], answers);
   }
 });
 
@@ -177,7 +193,7 @@ test("whatever goes wrong for a while, in the end store and watch hold what was 
       await clock.advance(below(3000));
       if (happens(20)) etcd.cutStreams(happens(50) ? '{"result":{"ev' : "");
       if (happens(10)) etcd.compact();
-      await clock.advance(20_000);
+      await clock.advance(40_000);
       // What failed may have happened all the same.
       if (!await done) wanted.delete(path), await repair(() => writer.delete(key), clock);
       else isPut ? wanted.set(path, String(step)) : wanted.delete(path);
@@ -198,7 +214,7 @@ test("whatever goes wrong for a while, in the end store and watch hold what was 
 async function repair(change: () => Promise<void>, clock: FakeClock): Promise<void> {
   for (let isDone = false; !isDone;) {
     const done = change().then(() => true, () => false);
-    await clock.advance(20_000);
+    await clock.advance(40_000);
     isDone = await done;
   }
 }

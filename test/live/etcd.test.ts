@@ -43,7 +43,7 @@ test("a worker shares a model with Dynamo's own, record for record", { timeout: 
   assert.deepEqual(await comparable(etcd), theirs);
 });
 
-test("a worker that is killed leaves with its lease, and one whose lease is revoked goes with code 4", {
+test("a worker that is killed leaves with its lease; revoked, or stopped for too long, it comes back as it was", {
   timeout: 90_000,
 }, async (t) => {
   if (!requirePeers(t)) return;
@@ -52,21 +52,42 @@ test("a worker that is killed leaves with its lease, and one whose lease is revo
   await using frontend = await startFrontend(etcd.store);
   await using killed = await startReadyStator(etcd.store, { args });
   await frontend.listed(TINY_MODEL);
+  const { lease } = (await etcd.keys())[0]!;
   killed.signal("SIGKILL");
-  await until("the records to go", 20_000, async () => (await etcd.keys()).length === 0);
+  await using worker = await startReadyStator(etcd.store, { args: ["--delay", "0.1"] });
+  await until("the records to go", 20_000, async () => (await etcd.keys()).every((key) => key.lease !== lease));
+  const before = await etcd.keys();
+  const isBack = async () => assert.deepEqual(await etcd.keys(), before);
+  let tokens = 0;
+  const inFlight = frontend.stream(CHAT, chat(TINY_MODEL, "hi", { max_tokens: 30 }), { onEvent: () => void tokens++ });
+  await until("tokens", 10_000, () => tokens > 2);
+  await etcd.post("/v3/lease/revoke", { ID: before[0]!.lease });
   await until("the model to go", 10_000, async () => !(await frontend.models()).includes(TINY_MODEL));
-
-  await using worker = await startReadyStator(etcd.store, { args });
+  await worker.waitFor(/Back in discovery at etcd/, 10_000);
+  await isBack();
+  assert.match(worker.output(), /Lost the lease at etcd, .*reason="somebody revoked it"/);
   await frontend.listed(TINY_MODEL);
-  const { lease } = (await etcd.keys(SERVED))[0]!;
-  await etcd.post("/v3/lease/revoke", { ID: lease });
-  assert.deepEqual(await worker.exit(20_000), { code: 4, signal: null });
-  assert.match(worker.output(), new RegExp(`Disconnected: Lost the lease ${lease} at etcd, .* was revoked`));
+  const { finishReason, error } = await inFlight;
+  assert.deepEqual([finishReason, error], ["length", undefined], "what was under way went on");
+
+  worker.signal("SIGSTOP");
+  await until("the records to go", 20_000, async () => (await etcd.keys()).length === 0);
+  worker.signal("SIGCONT");
+  await until("the records to be back", 10_000, async () => (await etcd.keys()).length === before.length);
+  await isBack();
+  await frontend.listed(TINY_MODEL);
+  await chats(frontend, 4);
+  assert.match(worker.output(), /reason="this process was paused for/);
+  assert.doesNotMatch(frontend.complaints().join("\n"), /checksum/i);
+  worker.signal("SIGTERM");
+  assert.deepEqual(await worker.exit(20_000), { code: 0, signal: null });
 });
 
-test("a restart of etcd does no harm, but for a loss of its data", { timeout: 90_000 }, async (t) => {
+test("a restart of etcd does no harm, nor does a loss of its data, nor its absence for longer than a lease", {
+  timeout: 90_000,
+}, async (t) => {
   if (!requirePeers(t)) return;
-  await using etcd = await makeEtcdStore("etcd-restart", 6);
+  await using etcd = await makeEtcdStore("etcd-restart");
   const port = await freePort();
   await using worker = await startStator(etcd.store, { args: [...args, "--gateway-port", String(port)] });
   await worker.waitFor(/etcd is not there yet; trying again in \d+ s .*nothing listens there/, 20_000);
@@ -77,15 +98,18 @@ test("a restart of etcd does no harm, but for a loss of its data", { timeout: 90
 
   await etcd.kill();
   await worker.waitFor(/Lost sight of discovery at etcd/, 20_000);
+  await worker.waitFor(/Lost the lease at etcd, .*could not be renewed for 3 s/, 20_000);
   assert.equal((await ask(port)).status, 200, "what was seen stays in force");
   await etcd.start();
-  await worker.waitFor(/Discovery at etcd is in sight again/, 20_000);
+  await worker.waitFor(/Back in discovery at etcd/, 20_000);
   assert.deepEqual(await etcd.keys(), before);
-  assert.equal((await ask(port)).status, 200);
 
   await etcd.kill(true);
   await etcd.start();
-  assert.deepEqual(await worker.exit(30_000), { code: 4, signal: null });
+  await until("the records to be back", 20_000, async () => (await etcd.keys()).length === before.length);
+  assert.deepEqual(await etcd.keys(), before);
+  await worker.waitFor(/etcd lost its data: it is at revision/, 10_000);
+  await until("answers", 10_000, async () => (await ask(port)).status === 200);
 });
 
 test("a worker that waits for etcd can be told to stop", { timeout: 60_000 }, async (t) => {

@@ -45,7 +45,7 @@ export function makeEtcdRig(members: readonly string[] = ["http://a:2379"]): Etc
     losses,
     open: (options = {}) =>
       openEtcdDiscovery({
-        platform: { clock, httpClients: etcd },
+        platform: { clock, httpClients: etcd, random: { number: () => 0.5 } },
         servers: { origins: members, user: null, tls: {} },
         probe: { intervalMs: 15_000, timeoutMs: 10_000 },
         ttlSeconds: 30,

@@ -4,13 +4,14 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import type {
-  Clock,
-  HttpAnswer,
-  HttpClient,
-  HttpClients,
-  HttpRequest,
-  TlsMaterial,
+import {
+  type Clock,
+  delay,
+  type HttpAnswer,
+  type HttpClient,
+  type HttpClients,
+  type HttpRequest,
+  type TlsMaterial,
 } from "../../src/platform/platform.ts";
 
 import { SpokenBody, whenAborted } from "./spoken_body.ts";
@@ -47,6 +48,7 @@ interface Entry {
 
 interface Lease {
   readonly ttl: number;
+  readonly until: number;
   expires: Disposable;
 }
 
@@ -70,6 +72,8 @@ export class FakeEtcd implements HttpClients {
   /** Clients that are open. */
   clients = 0;
   revision = 1n;
+  /** How long every answer takes. @unit milliseconds */
+  delayMs = 0;
   readonly #clock: Clock;
   readonly #keys = new Map<string, Entry>();
   readonly #leases = new Map<bigint, Lease>();
@@ -122,9 +126,9 @@ export class FakeEtcd implements HttpClients {
     };
   }
 
-  /** Somebody writes a key. */
-  write(key: string, value: string): void {
-    this.#put(key, value, 0n);
+  /** Somebody writes a key, on a lease of theirs or on none. */
+  write(key: string, value: string, lease = 0n): void {
+    this.#put(key, value, lease);
   }
 
   /** Somebody deletes a key. */
@@ -178,7 +182,7 @@ export class FakeEtcd implements HttpClients {
     const { origin, pathname: path } = new URL(url);
     const call: EtcdReceived = { origin, path, body: JSON.parse(body!), token: headers.authorization };
     this.received.push(call);
-    await Promise.resolve();
+    await (this.delayMs > 0 ? delay(this.#clock, this.delayMs, signal) : Promise.resolve());
     signal.throwIfAborted();
     const mishap = this.mishap(call);
     if (mishap === "refuse") throw Object.assign(new TypeError("connection refused"), { code: "ConnectionRefused" });
@@ -198,6 +202,7 @@ export class FakeEtcd implements HttpClients {
     if (this.user !== null && token !== this.user.token) return failure(401, 16, "etcdserver: invalid auth token");
     if (path === "/v3/lease/grant") return this.#grant(body);
     if (path === "/v3/lease/keepalive") return this.#keepAlive(BigInt(body.ID));
+    if (path === "/v3/lease/timetolive") return this.#timeToLive(BigInt(body.ID));
     if (path === "/v3/lease/revoke") {
       return this.revoke(BigInt(body.ID)) ? this.#ok() : failure(404, 5, "etcdserver: requested lease not found");
     }
@@ -217,14 +222,30 @@ export class FakeEtcd implements HttpClients {
     return this.#ok({ token: this.user.token });
   }
 
-  #grant({ TTL }: { TTL: number | string }): HttpAnswer {
-    const id = this.#nextLease++;
+  /** Somebody takes a lease of that number. */
+  take(id: bigint, ttl = 30): void {
+    this.#arm(id, ttl);
+  }
+
+  #grant({ TTL, ID }: { TTL: number | string; ID?: string }): HttpAnswer {
+    const id = ID === undefined ? this.#nextLease++ : BigInt(ID);
+    if (this.#leases.has(id)) return failure(400, 9, "etcdserver: lease already exists");
     this.#arm(id, Number(TTL));
     return this.#ok({ ID: String(id), TTL: String(TTL) });
   }
 
   #arm(id: bigint, ttl: number): void {
-    this.#leases.set(id, { ttl, expires: this.#clock.timer(1000 * ttl, () => void this.revoke(id)) });
+    const until = this.#clock.now() + 1000 * ttl;
+    this.#leases.set(id, { ttl, until, expires: this.#clock.timer(1000 * ttl, () => void this.revoke(id)) });
+  }
+
+  /** Full seconds that are left; at the very beginning a moment has passed already. */
+  #timeToLive(id: bigint): HttpAnswer {
+    const lease = this.#leases.get(id);
+    if (lease === undefined) return this.#ok({ ID: String(id), TTL: "-1" });
+    const ttl = String(Math.ceil((lease.until - this.#clock.now()) / 1000) - 1);
+    const keys = [...this.#keys].filter(([, entry]) => entry.lease === id).map(([key]) => encode(key));
+    return this.#ok({ ID: String(id), TTL: ttl, grantedTTL: String(lease.ttl), ...(keys.length > 0 ? { keys } : {}) });
   }
 
   #keepAlive(id: bigint): HttpAnswer {

@@ -1,4 +1,4 @@
-/** A worker whose lease is lost: its requests finish, it ends in order, the exit code says that something went wrong. */
+/** A worker whose lease is lost goes on and comes back; if that is refused, it ends in order and says so by its exit code. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { EtcdMishap } from "../support/fake_etcd.ts";
@@ -35,7 +35,29 @@ function begin(generate: Generate) {
   return { etcd, lines, life, probe };
 }
 
-test("requests finish, drain and cleanup run, exit code 4", async () => {
+/** Somebody revokes the lease, and etcd grants none any more. */
+function loseForGood(etcd: FakeEtcd, id: bigint): void {
+  const body = '{"error":"etcdserver: permission denied","code":7}';
+  const refusal: EtcdMishap = { status: 403, contentType: "application/json", body };
+  etcd.mishap = ({ path }) => path === "/v3/lease/grant" ? refusal : null;
+  etcd.revoke(id);
+}
+
+test("a lease that is revoked comes back, and the worker was ready all the time; told to stop, it leaves with code 0", async () => {
+  const { etcd, lines, life, probe } = begin(async function* () {});
+  const { instanceId } = await life.ready;
+  const before = etcd.entries;
+  etcd.revoke(instanceId);
+  await eventually("the loss to be noticed", () => lines.some((line) => line.includes("Lost the lease")));
+  assert.equal(life.isReady, true);
+  await eventually("the return", () => lines.some((line) => line.includes("Back in discovery")));
+  assert.deepEqual([etcd.entries, etcd.leases, life.isReady], [before, [instanceId], true]);
+  life.stop();
+  const { exitCode } = await life.finished;
+  assert.deepEqual([exitCode, probe.starts, etcd.keys, etcd.leases], [0, 1, [], []]);
+});
+
+test("refused for good: requests finish, drain and cleanup run, exit code 4", async () => {
   let finish!: () => void;
   const finishing = new Promise<void>((resolve) => finish = resolve);
   const { etcd, lines, life, probe } = begin(async function* () {
@@ -53,7 +75,7 @@ test("requests finish, drain and cleanup run, exit code 4", async () => {
   const call = await frontend.call("r");
   await call.framed(2);
 
-  etcd.revoke(instanceId);
+  loseForGood(etcd, instanceId);
   await eventually("the loss to be noticed", () => lines.some((line) => line.includes("Phase 2")));
   assert.equal(life.isReady, false);
   finish();
@@ -70,7 +92,7 @@ test("requests finish, drain and cleanup run, exit code 4", async () => {
 test("a failure of the process meanwhile outweighs the loss", async () => {
   const { etcd, life } = begin(async function* () {});
   const { instanceId } = await life.ready;
-  etcd.revoke(instanceId);
+  loseForGood(etcd, instanceId);
   life.fail(new Error("the card fell off the bus"));
   const { exitCode, error } = await life.finished;
   assert.deepEqual([exitCode, /fell off the bus/.test(error!.message)], [4, true]);
