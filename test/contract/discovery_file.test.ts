@@ -262,24 +262,6 @@ test("a record with foreign content is replaced", async () => {
   assert.match(lines[0] ?? "", /WARN .*reason="its content was changed"/);
 });
 
-test("a record that only we have touched is not read again; other content of the same length is seen at once", async () => {
-  const { files, clock, open } = createWorld();
-  let reads = 0;
-  const counting = { ...recording(files), read: (path: string) => (reads++, files.read(path)) };
-  await using discovery = await open({ files: counting });
-  await discovery.put(KEY, "1");
-  await clock.advance(BEAT_MS);
-  assert.equal(reads, 1);
-  await clock.advance(BEAT_MS);
-  await clock.advance(BEAT_MS);
-  assert.equal(reads, 1);
-  await files.write(PATH, bytes("2"));
-  await clock.advance(BEAT_MS);
-  assert.equal(text(await files.read(PATH)), "1");
-  await discovery.put(KEY, "3");
-  assert.equal(text(await files.read(PATH)), "3");
-});
-
 test("delete() waits for a keep-alive that is just publishing the record again", async () => {
   const { files, clock, open } = createWorld();
   await using discovery = await open();
