@@ -197,7 +197,7 @@ class FileDiscovery implements Discovery {
     const content = await this.#store.compare(key, value);
     if (content === "same") {
       try {
-        return await this.#store.touch(key);
+        return await this.#store.touch(key, value);
       } catch {
         // Gone since it was compared, or not ours to touch: a new file is both there and ours.
       }

@@ -30,6 +30,14 @@ interface ScannedFile extends StoredFile {
   readonly name: string;
 }
 
+/** A record as it was when we touched it last. */
+interface Touched {
+  readonly value: string;
+  readonly modifiedAt: number;
+  /** @unit bytes */
+  readonly size: number;
+}
+
 /** Attempts to publish while somebody keeps deleting the directory. */
 const ATTEMPTS = 3;
 /** Codes with which file systems say that they have no hard links. */
@@ -41,8 +49,11 @@ export interface FileStore {
   publish(key: DiscoveryKey, value: string): Promise<Displaced>;
   /** Compares a record with what it should be. */
   compare(key: DiscoveryKey, value: string): Promise<Content>;
-  /** Sets the time of last modification to now. */
-  touch(key: DiscoveryKey): Promise<void>;
+  /**
+   * Sets the time of last modification of a record, which has just been compared, to now. As long as that is the time of
+   * the file it need not be read to be compared.
+   */
+  touch(key: DiscoveryKey, value: string): Promise<void>;
   /** Removes a record; one that is gone is fine. */
   remove(key: DiscoveryKey): Promise<void>;
   /** The live records of a bucket; `isOwn` ones are never dead. */
@@ -64,6 +75,7 @@ export interface FileStore {
  */
 export function createFileStore(root: string, files: Files, random: Random, staleness: Staleness): FileStore {
   const directory = (bucket: DiscoveryBucket): string => `${root}/${bucket}`;
+  const touched = new Map<string, Touched>();
   const pathOf = (key: DiscoveryKey): string => `${directory(key.bucket)}/${encodeFileName(key.path)}`;
 
   async function publishOnce(key: DiscoveryKey, value: string): Promise<Displaced> {
@@ -88,9 +100,27 @@ export function createFileStore(root: string, files: Files, random: Random, stal
   }
 
   async function compare(key: DiscoveryKey, value: string): Promise<Content> {
+    if (await isUntouched(key, value)) return "same";
     const bytes = await unlessGone(files.read(pathOf(key)));
     if (bytes === null) return "gone";
     return sameBytes(bytes, encodeText(value)) ? "same" : "other";
+  }
+
+  /** Whether nobody has modified a record since we touched it. A process with many records looks at all of them often. */
+  async function isUntouched(key: DiscoveryKey, value: string): Promise<boolean> {
+    const path = pathOf(key);
+    const last = touched.get(path);
+    if (last === undefined || last.value !== value) return false;
+    const info = await unlessGone(files.stat(path));
+    return info?.modifiedAt === last.modifiedAt && info.size === last.size;
+  }
+
+  async function touch(key: DiscoveryKey, value: string): Promise<void> {
+    const path = pathOf(key);
+    touched.delete(path);
+    await files.touch(path);
+    const { modifiedAt, size } = await files.stat(path);
+    if (size === encodeText(value).length) touched.set(path, { value, modifiedAt, size });
   }
 
   /** Regular files of a bucket with their ages. */
@@ -129,8 +159,9 @@ export function createFileStore(root: string, files: Files, random: Random, stal
         }
       }
     },
-    touch: (key) => files.touch(pathOf(key)),
+    touch,
     async remove(key) {
+      touched.delete(pathOf(key));
       await unlessGone(files.remove(pathOf(key)));
     },
     async list(bucket, isOwn) {

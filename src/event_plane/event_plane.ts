@@ -30,6 +30,14 @@ export interface ReadBack extends AsyncDisposable {
   readonly fault: Error | null;
 }
 
+/** What a message says, or what makes it. */
+export type Payload = Uint8Array | (() => Uint8Array);
+
+/** The bytes of a payload, made now if they are not there yet. */
+export function bytesOf(payload: Payload): Uint8Array {
+  return typeof payload === "function" ? payload() : payload;
+}
+
 /** One publisher of one topic. Disposing it sends what waits, for a moment, and ends it. */
 export interface EventPublisher extends AsyncDisposable {
   /** Its own identity, new with every process. */
@@ -40,8 +48,12 @@ export interface EventPublisher extends AsyncDisposable {
   readonly topic: string;
   /** What its channel record says; `null` if subscribers need none. */
   readonly transport: EventTransport | null;
-  /** Sends one message. It never waits and never throws. */
-  publish(payload: Uint8Array): void;
+  /**
+   * Sends one message. It never waits and never throws.
+   *
+   * @param payload The payload, or what makes it; that is not called where nobody would get the message.
+   */
+  publish(payload: Payload): void;
   /** Subscribes to its own messages the way a subscriber elsewhere would. */
   readBack(): ReadBack;
   /** What it did so far. */

@@ -17,7 +17,14 @@ import {
 } from "../protocol/event.ts";
 import type { EventTransport } from "../protocol/event_record.ts";
 import { DEFAULT_HIGH_WATER_MARK } from "../zmtp/mod.ts";
-import type { EventPlane, EventPublisher, EventStats, ReadBack } from "./event_plane.ts";
+import {
+  bytesOf,
+  type EventPlane,
+  type EventPublisher,
+  type EventStats,
+  type Payload,
+  type ReadBack,
+} from "./event_plane.ts";
 import { type NatsCounts, NatsOutbox } from "./nats_outbox.ts";
 
 /** Settings of {@linkcode openNats}. */
@@ -98,11 +105,11 @@ class NatsPublisher implements EventPublisher {
     return { published: this.#published, cut: 0, ...this.#counts };
   }
 
-  publish(payload: Uint8Array): void {
+  publish(payload: Payload): void {
     if (this.#isClosed) return;
     const { clock, link: { maxPayload }, outbox } = this.#shared;
     this.#published++;
-    const bytes = encodeEnvelope(this.#sequence.wrap(payload, clock.wallTime()));
+    const bytes = encodeEnvelope(this.#sequence.wrap(bytesOf(payload), clock.wallTime()));
     if (bytes.length > maxPayload) return this.#refuse(bytes.length, maxPayload);
     outbox.add({ subject: this.#subject, bytes, counts: this.#counts });
   }

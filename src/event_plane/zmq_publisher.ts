@@ -6,8 +6,9 @@
 import type { Clock, Net, Random } from "../platform/platform.ts";
 import { decodeZmqFrames, encodeZmqFrames, type EventScope, EventSequence } from "../protocol/event.ts";
 import type { EventTransport } from "../protocol/event_record.ts";
+import { encodeText } from "../protocol/payload.ts";
 import { openSub, type PubSocket } from "../zmtp/mod.ts";
-import type { EventPublisher, EventStats, ReadBack } from "./event_plane.ts";
+import { bytesOf, type EventPublisher, type EventStats, type Payload, type ReadBack } from "./event_plane.ts";
 
 /** What sockets are made of. */
 export interface ZmqWorld {
@@ -43,10 +44,12 @@ export interface ZmqPublisherParts {
 export class ZmqPublisher implements EventPublisher {
   readonly #parts: ZmqPublisherParts;
   readonly #sequence: EventSequence;
+  readonly #subject: Uint8Array;
   #published = 0;
 
   constructor(parts: ZmqPublisherParts) {
     this.#parts = parts;
+    this.#subject = encodeText(parts.subject);
     this.#sequence = new EventSequence(parts.id, parts.topic);
   }
 
@@ -71,10 +74,12 @@ export class ZmqPublisher implements EventPublisher {
     return { published: this.#published, dropped, cut, waitingBytes };
   }
 
-  publish(payload: Uint8Array): void {
+  publish(payload: Payload): void {
     const { pub, subject, world } = this.#parts;
     this.#published++;
-    pub.publish(encodeZmqFrames(this.#sequence.wrap(payload, world.clock.wallTime()), subject));
+    // Numbers go on all the same, since whoever comes later tells by them what it missed.
+    if (!pub.hasSubscriber(this.#subject)) return this.#sequence.skip();
+    pub.publish(encodeZmqFrames(this.#sequence.wrap(bytesOf(payload), world.clock.wallTime()), subject));
   }
 
   readBack(): ReadBack {

@@ -15,13 +15,18 @@ export class LoadReport {
     this.#workerId = workerId;
   }
 
+  /** Whether that is what was told last of a rank. */
+  knows(dpRank: number, usedBlocks: number): boolean {
+    return this.#known.get(dpRank) === usedBlocks;
+  }
+
   /**
    * The payload that tells the blocks in use on a rank; `null` if it was told last.
    *
    * @source dynamo-llm 1.6.1, `WorkerMetricsPublisher`: identical values are not sent again
    */
   tell(dpRank: number, usedBlocks: number): Uint8Array | null {
-    if (this.#known.get(dpRank) === usedBlocks) return null;
+    if (this.knows(dpRank, usedBlocks)) return null;
     this.#known.set(dpRank, usedBlocks);
     return encodeKvMetrics({
       worker_id: this.#workerId,

@@ -122,7 +122,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const cleanupTime = gauge(CATALOGUE.cleanupTime);
   const totalBlocks = gauge(CATALOGUE.totalBlocks);
   const gpuCacheUsage = gauge(CATALOGUE.gpuCacheUsage);
-  const kvCacheHitRate = gauge(CATALOGUE.kvCacheHitRate);
+  const hitRates = gauge(CATALOGUE.kvCacheHitRate);
   const rejections = counter(CATALOGUE.rejections);
   const transit = histogram(CATALOGUE.transit);
   const firstResponse = histogram(CATALOGUE.firstResponse);
@@ -179,11 +179,20 @@ export function createMetrics(options: MetricsOptions): Metrics {
     },
     cache(name, model, ranks) {
       const labels = modelLabels(instanceId, name, model);
-      const set: CacheGauges = (dpRank, { kvTotalBlocks, gpuCacheUsage: usage, kvCacheHitRate: hitRate = null }) => {
+      const shown = new Map<
+        number,
+        { readonly total: number; readonly usage: number; readonly hitRate: number | null }
+      >();
+      const set: CacheGauges = (dpRank, { kvTotalBlocks: total, gpuCacheUsage: usage, kvCacheHitRate }) => {
+        const last = shown.get(dpRank);
+        const hitRate = kvCacheHitRate ?? last?.hitRate ?? null;
+        // An engine tells its state after every pass, and most passes change nothing of it.
+        if (last?.total === total && last.usage === usage && last.hitRate === hitRate) return;
         const ranked = { dp_rank: String(dpRank), ...labels };
-        totalBlocks.set(ranked, kvTotalBlocks);
+        totalBlocks.set(ranked, total);
         gpuCacheUsage.set(ranked, usage);
-        if (hitRate !== null) kvCacheHitRate.set(ranked, hitRate);
+        if (hitRate !== null) hitRates.set(ranked, hitRate);
+        shown.set(dpRank, { total, usage, hitRate });
       };
       for (const rank of ranks) set(rank, { kvTotalBlocks: 0, gpuCacheUsage: 0 });
       return set;

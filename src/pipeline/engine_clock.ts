@@ -11,8 +11,16 @@ type Wake = () => void;
 /** Longest timer that every runtime keeps. @unit milliseconds */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** Makes the clock that all requests of a worker share. */
+const known = new WeakMap<Clock, EngineClock>();
+
+/** The clock that all requests over a platform's clock share, whichever worker of the process they belong to. */
 export function createEngineClock(clock: Clock): EngineClock {
+  const shared = known.get(clock) ?? makeEngineClock(clock);
+  known.set(clock, shared);
+  return shared;
+}
+
+function makeEngineClock(clock: Clock): EngineClock {
   // All that wait for the next turn share one promise, so a turn costs the same with one stream as with a thousand.
   let turn: Promise<void> | null = null;
   const nextTurn = (): Promise<void> =>

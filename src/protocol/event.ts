@@ -213,6 +213,11 @@ export class EventSequence {
       payload,
     };
   }
+
+  /** Counts a message that nobody is there to read. */
+  skip(): void {
+    this.#next++;
+  }
 }
 
 function bigEndian(value: bigint): Uint8Array {

@@ -12,7 +12,7 @@ import {
   type QueuedWork,
   type ScheduledWork,
 } from "../engine/forward_pass.ts";
-import type { EventPlane } from "../event_plane/event_plane.ts";
+import type { EventPlane, Payload } from "../event_plane/event_plane.ts";
 import type { Clock } from "../platform/platform.ts";
 import { FORWARD_PASS_TOPIC } from "../protocol/event.ts";
 import { encodeForwardPass, type QueuedRequests, type ScheduledRequests } from "../protocol/load_event.ts";
@@ -71,11 +71,11 @@ class ForwardPassReport implements ForwardPassPublisher {
   readonly #range: RankRange;
   readonly #ranks: readonly Rank[];
   readonly #clock: Clock;
-  readonly #send: (payload: Uint8Array) => void;
+  readonly #send: (payload: Payload) => void;
   #timer: Disposable | null = null;
   #isOpen = true;
 
-  constructor(workerId: bigint, range: RankRange, clock: Clock, send: (payload: Uint8Array) => void) {
+  constructor(workerId: bigint, range: RankRange, clock: Clock, send: (payload: Payload) => void) {
     this.#range = range;
     this.#workerId = String(workerId);
     this.#clock = clock;
@@ -99,15 +99,19 @@ class ForwardPassReport implements ForwardPassPublisher {
 
   #tell(rank: Rank, { wallTimeSeconds, scheduled, queued }: ForwardPass): void {
     rank.idleAt = this.#clock.now() + IDLE_MS;
-    this.#send(encodeForwardPass({
-      version: 1,
-      worker_id: this.#workerId,
-      dp_rank: rank.dpRank,
-      counter_id: ++rank.count,
-      wall_time: wallTimeSeconds,
-      scheduled_requests: scheduledRequests(scheduled),
-      queued_requests: queuedRequests(queued),
-    }));
+    rank.count++;
+    // Most deployments have no planner.
+    this.#send(() =>
+      encodeForwardPass({
+        version: 1,
+        worker_id: this.#workerId,
+        dp_rank: rank.dpRank,
+        counter_id: rank.count,
+        wall_time: wallTimeSeconds,
+        scheduled_requests: scheduledRequests(scheduled),
+        queued_requests: queuedRequests(queued),
+      })
+    );
   }
 
   #watch(): void {

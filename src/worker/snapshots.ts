@@ -91,6 +91,7 @@ async function openReport(
   return {
     tell(dpRank, { kvUsedBlocks }) {
       if (!ranks.includes(dpRank)) return;
+      if (!waiting.has(dpRank) && load.knows(dpRank, kvUsedBlocks)) return;
       waiting.set(dpRank, kvUsedBlocks);
       timer ??= clock.timer(DEBOUNCE_MS, flush);
     },

@@ -149,7 +149,7 @@ class Pub implements PubSocket {
   }
 
   hasSubscriber(topic: string | Uint8Array): boolean {
-    const bytes = topicBytes(topic);
+    const bytes = typeof topic === "string" ? topicBytes(topic) : topic;
     for (const { topics } of this.#subscribers) if (topics.matches(bytes)) return true;
     return false;
   }

@@ -40,6 +40,28 @@ test("each publisher has a socket; subscribers get its four frames under the bar
   assert.deepEqual([two.stats.published, one.stats.dropped, one.stats.cut], [0, 0, 0]);
 });
 
+test("a message that nobody gets is counted and never made; numbers go on", async () => {
+  await using plane = openZmqDirect(world);
+  const publisher = await plane.publisher(SCOPE, "forward-pass-metrics");
+  let made = 0;
+  const payload = () => bytes(`payload ${made++}`);
+  publisher.publish(payload);
+  publisher.publish(bytes("made anyhow"));
+  assert.deepEqual([made, publisher.stats.published], [0, 2]);
+  const { transport } = publisher;
+  const message = Promise.withResolvers<readonly Uint8Array[]>();
+  const onMessage = (frames: readonly Uint8Array[]) => message.resolve(frames.map((frame) => frame.slice()));
+  await using sub = openSub({ net, clock, random, topics: ["forward-pass-metrics"], onMessage });
+  sub.connect(transport?.kind === "Zmq" ? transport.config.endpoint : "");
+  await eventually("the first message", () => {
+    if (made === 0) publisher.publish(payload);
+    return made > 0;
+  });
+  const { envelope } = decodeZmqFrames(await message.promise);
+  assert.equal(text(envelope.payload), "payload 0");
+  assert.equal(envelope.sequence, BigInt(publisher.stats.published - 1));
+});
+
 test("an IPv6 address is told in brackets", async () => {
   const { options } = makeRig();
   await using plane = openZmqDirect({ ...options, bind: "::", advertise: "fd00::1" });

@@ -39,6 +39,12 @@ test("sleepUntil() ends when the signal aborts, without rejecting, and leaves no
   assert.equal(clock.pendingTimers, 0);
 });
 
+test("all workers of a process share one clock", () => {
+  const clock = new FakeClock();
+  assert.equal(createEngineClock(clock), createEngineClock(clock));
+  assert.notEqual(createEngineClock(clock), createEngineClock(new FakeClock()));
+});
+
 test("a thousand sleepers share one timer, and wake in the order of their times", async () => {
   const clock = new FakeClock();
   const time = createEngineClock(clock);

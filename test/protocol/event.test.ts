@@ -69,6 +69,8 @@ test("EventSequence counts from 0 and stamps whole milliseconds", () => {
   const second = sequence.wrap(new Uint8Array(0), 1235);
   assert.deepEqual([first.sequence, second.sequence, first.published_at], [0n, 1n, 1234n]);
   assert.deepEqual([first.publisher_id, first.topic], [7n, "kv_metrics"]);
+  sequence.skip();
+  assert.equal(sequence.wrap(new Uint8Array(0), 1235).sequence, 3n);
 });
 
 test("publisherId() keeps what a Number holds", () => {

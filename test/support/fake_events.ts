@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { EventPlane, EventPublisher } from "../../src/event_plane/event_plane.ts";
+import { bytesOf, type EventPlane, type EventPublisher } from "../../src/event_plane/event_plane.ts";
 
 /** A publisher, and what became of it. */
 export interface FakePublisher extends EventPublisher {
@@ -29,7 +29,7 @@ export function makeFakeEvents(batchesSequences = true): FakeEvents {
         id: BigInt(publishers.length + 1),
         ...{ scope, topic, payloads, isClosed: false },
         transport: { kind: "Zmq", config: { endpoint: `tcp://10.0.0.1:${publishers.length + 1}` } },
-        publish: (payload) => void payloads.push(payload.slice()),
+        publish: (payload) => void payloads.push(bytesOf(payload).slice()),
         readBack: () => {
           throw new Error("not here");
         },

@@ -65,6 +65,8 @@ test("gauges of declared ranks begin at 0 and follow each snapshot; an unknown h
   tell(0, 30);
   assert.deepEqual([await gauge("total_blocks", 0), await gauge("gpu_cache_usage_percent", 0)], [100, 0.3]);
   assert.deepEqual([await gauge("kv_cache_hit_rate", 0), await gauge("total_blocks", 1)], [0.5, 0]);
+  tell(0, 30, 0.75);
+  assert.equal(await gauge("kv_cache_hit_rate", 0), 0.75);
 });
 
 test("frontends hear of a rank's newest blocks in use after a millisecond, and of nothing they know", async () => {
@@ -75,7 +77,9 @@ test("frontends hear of a rank's newest blocks in use after a millisecond, and o
   assert.deepEqual(told(), []);
   await clock.advance(1);
   assert.deepEqual(told(), ["0: 3", "1: 7"]);
+  const timers = clock.pendingTimers;
   tell(0, 3);
+  assert.equal(clock.pendingTimers, timers, "nothing to wait for");
   await clock.advance(100);
   assert.equal(told().length, 2, "unchanged");
   tell(0, 0);
