@@ -13,7 +13,7 @@ import type { Clock, Platform, Process, Random } from "./platform.ts";
 import { programs } from "./programs.ts";
 import { realWatchdog } from "./real_watchdog.ts";
 import { runtimeName } from "./runtime.ts";
-import { nodeNet } from "./tcp_node.ts";
+import { createNodeNet } from "./tcp_node.ts";
 import { bunNet } from "./tcp_bun.ts";
 
 /** Deno looks a global up through a getter each time. */
@@ -136,7 +136,7 @@ export const realPlatform: Platform = {
   clock,
   random,
   // Through `node:net` a write costs Bun half as much again.
-  net: process.versions.bun === undefined ? nodeNet : bunNet,
+  net: process.versions.bun === undefined ? createNodeNet(setImmediate) : bunNet,
   files,
   http: createHttp(clock),
   httpClients,

@@ -64,15 +64,9 @@ for (const plane of ["TCP", "NATS"]) {
 test("an event that was lost on its way is asked for", LIMIT, async (t) => {
   if (!requirePeers(t)) return;
   using store = makeStore("kv-lost");
-  let [events, isNextLost] = [0, false];
+  let isLosing = false;
   const isKv = ([subject]: readonly Uint8Array[]) => new TextDecoder().decode(subject).endsWith(".kv-events");
-  await using broker = await openZmqProxy((parts) => {
-    if (!isKv(parts)) return false;
-    events++;
-    const isLost = isNextLost;
-    isNextLost = false;
-    return isLost;
-  });
+  await using broker = await openZmqProxy((parts) => isLosing && isKv(parts));
   const env = { DYN_ZMQ_BROKER_URL: `xsub=${broker.xsub},xpub=${broker.xpub}` };
   await using frontend = await startKvFrontend(store, env);
   await using worker = await startEngine(store, env);
@@ -84,11 +78,12 @@ test("an event that was lost on its way is asked for", LIMIT, async (t) => {
     await ask(frontend, prompt(++known));
     return (await ask(frontend, prompt(known))).hitRate === 1;
   });
-  const [asked, heard] = [questions(worker).length, events];
-  isNextLost = true;
+  const asked = questions(worker).length;
+  isLosing = true;
   await ask(frontend, prompt(1));
   const lost = await ask(frontend, prompt(1));
   assert.deepEqual([lost.hitRate, lost.cached], [0, 128], "the worker has the blocks, the router does not know");
+  isLosing = false;
   await ask(frontend, prompt(2));
   await until("another question", 20_000, () => questions(worker).length > asked);
   const rates = await until("the recovered blocks", 20_000, async () => {
@@ -97,7 +92,7 @@ test("an event that was lost on its way is asked for", LIMIT, async (t) => {
     return told.every((rate) => rate === 1) && told;
   });
   console.log(`hit rates ${rates.join(", ")}; asked: ${questions(worker).join(", ")}`);
-  assert.equal(questions(worker)[asked], `${heard + 1} Events`);
+  assert.match(questions(worker)[asked]!, /^\d+ Events$/, "not the whole tree");
 });
 
 test("events of the time without a NATS server are there when it is back", LIMIT, async (t) => {

@@ -1,9 +1,10 @@
 /** The promises of `Net` and `Conn`, on every implementation that this runtime has. */
 import assert from "node:assert/strict";
+import process from "node:process";
 import { test } from "node:test";
 import type { Conn, ConnHandlers, Listener, Net } from "../../src/platform/platform.ts";
 import { realPlatform } from "../../src/platform/real.ts";
-import { nodeNet } from "../../src/platform/tcp_node.ts";
+import { createNodeNet } from "../../src/platform/tcp_node.ts";
 import { simulatedNet } from "../support/simulated_net.ts";
 import { eventually } from "../support/worker_rig.ts";
 
@@ -73,10 +74,10 @@ async function connect(net: Net, host = "127.0.0.1", signal?: AbortSignal) {
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-const NETS: readonly [name: string, net: Net][] = [["node:net", nodeNet]];
+const NETS: readonly [name: string, net: Net][] = [["node:net", createNodeNet(setImmediate)]];
 const nets = [
   ...NETS,
-  ...realPlatform.net === nodeNet ? [] : [["this runtime", realPlatform.net] as const],
+  ..."bun" in process.versions ? [["this runtime", realPlatform.net] as const] : [],
   ["simulated", simulatedNet()] as const,
 ];
 
@@ -88,6 +89,26 @@ for (const [name, net] of nets) {
     pair.server.conn.write(bytes("hi"));
     await eventually("the bytes", () => pair.server.text === "hello there" && pair.client.text === "hi");
     assert.match(pair.server.conn.remote, /^127\.0\.0\.1:\d+$/);
+  });
+
+  test(`${name}: a peer that speaks first, or hangs up at once, does not overtake whoever dialled it`, async () => {
+    const listener = await net.listen({ host: "127.0.0.1", port: 0 }, (conn) => {
+      conn.write(bytes("first"));
+      conn.end();
+      return new Side();
+    });
+    await using _listener = listener;
+    const dialOnce = async (): Promise<void> => {
+      const side = new Side();
+      const dial = async () => await net.dial(listener.address, side);
+      const conn = await dial();
+      assert.deepEqual(side.order, [], "nobody was told anything yet");
+      await eventually("what it said", () => side.ends === 1);
+      assert.equal(side.text, "first");
+      conn.destroy();
+      await eventually("its end", () => side.closes === 1);
+    };
+    for (let round = 0; round < 20; round++) await Promise.all(Array.from({ length: 10 }, dialOnce));
   });
 
   test(`${name}: one half ends, the other goes on, and closed comes once and last`, async () => {
