@@ -18,6 +18,8 @@ class SocketConn implements Conn {
   readonly #socket: Socket;
   #error: Error | undefined;
   #isAttached = false;
+  /** A write has asked its caller to wait. */
+  #isAwaited = false;
   #isReading = true;
 
   constructor(socket: Socket, remote: string) {
@@ -41,6 +43,8 @@ class SocketConn implements Conn {
       socket.removeAllListeners("data").removeAllListeners("drain").removeAllListeners("end");
     });
     if (!this.#isReading) socket.pause();
+    // What was written since may have left already.
+    if (this.#isAwaited && socket.writableLength === 0) handlers.drain?.();
   }
 
   get pendingBytes(): number {
@@ -49,7 +53,9 @@ class SocketConn implements Conn {
 
   write(bytes: Uint8Array): boolean {
     if (this.#socket.destroyed || this.#socket.writableEnded) return true;
-    return this.#socket.write(bytes);
+    const isTaken = this.#socket.write(bytes);
+    if (!isTaken && !this.#isAttached) this.#isAwaited = true;
+    return isTaken;
   }
 
   end(): void {

@@ -111,6 +111,26 @@ for (const [name, net] of nets) {
     for (let round = 0; round < 20; round++) await Promise.all(Array.from({ length: 10 }, dialOnce));
   });
 
+  test(`${name}: what is done as soon as a dial has resolved is told of: a full buffer that empties, an end`, async () => {
+    const accepted: Conn[] = [];
+    await using listener = await net.listen({ host: "127.0.0.1", port: 0 }, (conn) => {
+      accepted.push(conn);
+      return new Side();
+    });
+    // A listener is closed once its connections are.
+    using _accepted = { [Symbol.dispose]: () => accepted.forEach((conn) => conn.destroy()) };
+    for (let round = 0; round < 20; round++) {
+      const [full, dropped] = [new Side(), new Side()];
+      const conn = await net.dial(listener.address, full);
+      while (conn.write(new Uint8Array(1 << 17)));
+      (await net.dial(listener.address, dropped)).destroy();
+      await eventually("both to be told", () => full.drains > 0 && dropped.closes > 0);
+      assert.deepEqual([dropped.closes, dropped.order], [1, ["closed"]]);
+      conn.destroy();
+      await eventually("the end", () => full.closes === 1);
+    }
+  });
+
   test(`${name}: one half ends, the other goes on, and closed comes once and last`, async () => {
     await using pair = await connect(net);
     pair.client.conn.write(bytes("last words"));
